@@ -1,0 +1,3 @@
+module knarr/tools/schema-import
+
+go 1.21
