@@ -35,6 +35,7 @@ var modules = []string{
 // extraPackages are imported beside every group-version of k8s.io/api.
 var extraPackages = []string{
 	"k8s.io/apimachinery/pkg/runtime",
+	"k8s.io/apimachinery/pkg/version",
 	"k8s.io/apimachinery/pkg/apis/meta/v1",
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1",
 	"k8s.io/kube-aggregator/pkg/apis/apiregistration/v1",

@@ -31,7 +31,13 @@ type pkg struct {
 	messages map[string]bool // protobuf messages of the package
 	proto3   bool
 	types    map[string]*typeDecl
-	enums    map[string][]string // values of a string type's constants, in source order
+	consts   map[string]constant
+	enums    map[string][]constant // constants by their type
+}
+
+type constant struct {
+	file *ast.File // for its imports
+	expr ast.Expr
 }
 
 type typeDecl struct {
@@ -81,7 +87,7 @@ func (s *source) load(importPath string) (*pkg, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pkg{path: importPath, types: map[string]*typeDecl{}, enums: map[string][]string{}}
+	p := &pkg{path: importPath, proto: "-", types: map[string]*typeDecl{}, consts: map[string]constant{}, enums: map[string][]constant{}}
 	s.packages[importPath] = p
 	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
@@ -101,11 +107,16 @@ func (s *source) load(importPath string) (*pkg, error) {
 	if err := p.readProto(dir); err != nil {
 		return nil, err
 	}
+	if name, ok := p.consts["GroupName"]; ok {
+		if p.group, err = s.stringValue(name); err != nil {
+			return nil, err
+		}
+	}
 	p.nameFile()
 	return p, nil
 }
 
-// addFile records the file's types, enum constants and the group name.
+// addFile records the file's types and constants.
 func (p *pkg) addFile(file *ast.File) {
 	for _, decl := range file.Decls {
 		gen, ok := decl.(*ast.GenDecl)
@@ -122,31 +133,65 @@ func (p *pkg) addFile(file *ast.File) {
 				p.types[spec.Name.Name] = &typeDecl{p, spec.Name.Name, file, spec.Type, spec.Assign.IsValid(), readMarkers(doc)}
 			case *ast.ValueSpec:
 				if gen.Tok == token.CONST {
-					p.addConst(spec)
+					p.addConst(file, spec)
 				}
 			}
 		}
 	}
 }
 
-func (p *pkg) addConst(spec *ast.ValueSpec) {
-	typ, typed := spec.Type.(*ast.Ident)
+// addConst records constants by name, and by type if they have one: `A T = "a"` or `A = T("a")`.
+func (p *pkg) addConst(file *ast.File, spec *ast.ValueSpec) {
 	for i, name := range spec.Names {
 		if i >= len(spec.Values) {
 			continue
 		}
-		literal, ok := spec.Values[i].(*ast.BasicLit)
-		if !ok || literal.Kind != token.STRING {
-			continue
+		typ, value := spec.Type, spec.Values[i]
+		if call, ok := value.(*ast.CallExpr); ok && len(call.Args) == 1 {
+			typ, value = call.Fun, call.Args[0]
 		}
-		value, _ := strconv.Unquote(literal.Value)
-		if name.Name == "GroupName" {
-			p.group = value
-		}
-		if typed {
-			p.enums[typ.Name] = append(p.enums[typ.Name], value)
+		p.consts[name.Name] = constant{file, value}
+		if typ, ok := typ.(*ast.Ident); ok {
+			p.enums[typ.Name] = append(p.enums[typ.Name], p.consts[name.Name])
 		}
 	}
+}
+
+// enumValues returns the values of the string constants of a type, in alphabetical order as OpenAPI has them.
+func (s *source) enumValues(decl *typeDecl) ([]string, error) {
+	var values []string
+	for _, c := range decl.pkg.enums[decl.name] {
+		value, err := s.stringValue(c)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, value)
+	}
+	if len(values) == 0 {
+		return nil, fmt.Errorf("enum %s has no constants", decl.name)
+	}
+	sort.Strings(values)
+	return values, nil
+}
+
+func (s *source) stringValue(c constant) (string, error) {
+	switch expr := c.expr.(type) {
+	case *ast.BasicLit:
+		return strconv.Unquote(expr.Value)
+	case *ast.SelectorExpr:
+		imported, err := importPath(c.file, expr.X.(*ast.Ident).Name)
+		if err != nil {
+			return "", err
+		}
+		p, err := s.load(imported)
+		if err != nil {
+			return "", err
+		}
+		if target, ok := p.consts[expr.Sel.Name]; ok {
+			return s.stringValue(target)
+		}
+	}
+	return "", fmt.Errorf("constant of an unknown form: %v", c.expr)
 }
 
 var (
@@ -176,10 +221,11 @@ func (p *pkg) readProto(dir string) error {
 // nameFile derives group, version and file name.
 func (p *pkg) nameFile() {
 	p.version = path.Base(p.path)
-	switch {
-	case p.path == "k8s.io/apimachinery/pkg/runtime":
-		p.group, p.version, p.file = "runtime", "-", "runtime"
+	if len(p.version) < 2 || p.version[0] != 'v' || p.version[1] > '9' { // a package without versions
+		p.group, p.version, p.file = p.version, "-", p.version
 		return
+	}
+	switch {
 	case strings.HasPrefix(p.path, "k8s.io/cri-api/"):
 		p.group = "cri"
 	case p.group == "":

@@ -5,7 +5,6 @@ import (
 	"go/ast"
 	"io"
 	"reflect"
-	"sort"
 	"strconv"
 	"strings"
 )
@@ -77,7 +76,7 @@ func hasJSON(body *ast.StructType) bool {
 
 // writeStruct writes decl, whose fields are spelled out in home (decl itself unless declared by another type's name).
 func writeStruct(w io.Writer, s *source, decl *typeDecl, body *ast.StructType, home *typeDecl) error {
-	head, lines := "struct", []string{}
+	head, union, lines := "struct", "", []string{}
 	for _, field := range body.Fields.List {
 		if isTypeMeta(field) {
 			head = "kind"
@@ -87,8 +86,12 @@ func writeStruct(w io.Writer, s *source, decl *typeDecl, body *ast.StructType, h
 		if err != nil {
 			return err
 		}
-		if line != "" {
-			lines = append(lines, line)
+		if line == "" {
+			continue
+		}
+		lines = append(lines, line)
+		if readMarkers(field.Doc).has("unionDiscriminator") {
+			union, _, _ = strings.Cut(line, " ")
 		}
 	}
 	head += " " + decl.name
@@ -100,6 +103,9 @@ func writeStruct(w io.Writer, s *source, decl *typeDecl, body *ast.StructType, h
 	}
 	if decl.markers.get("structType") == "atomic" || decl.markers.get("mapType") == "atomic" {
 		head += " atomic"
+	}
+	if union != "" {
+		head += " union=" + union
 	}
 	if strings.HasPrefix(decl.name, "JSONSchemaPropsOr") {
 		head += " special" // one of two JSON forms, chosen by the value
@@ -153,8 +159,8 @@ func fieldLine(s *source, decl, home *typeDecl, field *ast.Field) (string, error
 	if inline {
 		words = append(words, "inline")
 	}
-	// The rule of kube-openapi's generator.
-	if !omitempty && !inline && !marks.has("optional") && hasOpenAPI(decl.pkg) {
+	// The rule of kube-openapi's generator. A field without a JSON name is no member of a JSON object.
+	if jsonTag[0] != "" && !omitempty && !marks.has("optional") && hasOpenAPI(decl.pkg) {
 		words = append(words, "required")
 	}
 	words = append(words, mergeWords(tag, marks)...)
@@ -170,6 +176,7 @@ func fieldLine(s *source, decl, home *typeDecl, field *ast.Field) (string, error
 	return strings.Join(words, " "), nil
 }
 
+// hasOpenAPI is false for the types that are only ever protobuf.
 func hasOpenAPI(p *pkg) bool { return p.file != "runtime" && p.file != "cri_v1" }
 
 // mergeWords are the attributes that steer strategic merge patch and server-side apply.
@@ -190,8 +197,8 @@ func mergeWords(tag reflect.StructTag, marks markers) []string {
 		words = append(words, word)
 	}
 	for _, kind := range []string{"map", "struct"} {
-		if marks.get(kind+"Type") == "atomic" {
-			words = append(words, kind+"=atomic")
+		if value := marks.get(kind + "Type"); value != "" {
+			words = append(words, kind+"="+value)
 		}
 	}
 	return words
@@ -266,13 +273,18 @@ func (s *source) namedType(from *pkg, decl *typeDecl) (fieldType, error) {
 		return fieldType{name: decl.pkg.file + "." + decl.name}, nil
 	}
 	t, err := s.fieldType(from, decl.pkg, decl.file, decl.expr)
+	if err != nil {
+		return fieldType{}, err
+	}
 	if decl.markers.has("enum") {
-		t.enum = sorted(decl.pkg.enums[decl.name])
+		if t.enum, err = s.enumValues(decl); err != nil {
+			return fieldType{}, err
+		}
 	}
 	if decl.pkg.messages[decl.name] {
 		t.wrapped = true // `type Verbs []string` is a message with one repeated field
 	}
-	return t, err
+	return t, nil
 }
 
 // typeName is the last part of a possibly qualified type name.
@@ -289,12 +301,6 @@ func typeName(expr ast.Expr) string {
 }
 
 func lowerFirst(name string) string { return strings.ToLower(name[:1]) + name[1:] }
-
-func sorted(words []string) []string {
-	words = append([]string(nil), words...)
-	sort.Strings(words)
-	return words
-}
 
 func contains(words []string, word string) bool {
 	for _, w := range words {
