@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The API server: everything between a request's arrival and the store.
+//
+// A request's way in reading order: serve (this class) -> authn/ -> authz -> route (request_info) -> handlers/ -> admission/ -> registry/ ->
+// storage (watch cache) -> store/. Any executor may carry a request; shared state is the watch caches (internally locked) and immutable tables.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apiserver/user.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "base/task.h"
+#include "client/client.h"
+#include "net/http.h"
+#include "schema/resource.h"
+#include "schema/type.h"
+#include "store/store.h"
+
+namespace knarr::apiserver {
+
+struct Options {
+  std::string service_cidr = "10.96.0.0/12";
+  std::string node_port_range = "30000-32767";
+  std::string advertise_address;               // of the `kubernetes` Service's endpoint
+  uint16_t secure_port = 6443;
+  std::string client_ca_file;
+  std::string requestheader_client_ca_file;
+  std::string service_account_key_file;        // public or private PEM
+  std::string service_account_signing_key_file;
+  std::string service_account_issuer = "https://kubernetes.default.svc.cluster.local";
+  std::string kubelet_client_cert_file, kubelet_client_key_file, kubelet_ca_file;
+  std::string token_auth_file;
+  bool anonymous_auth = true;
+  std::string authorization_mode = "AlwaysAllow";
+  int64_t event_ttl_seconds = 3600;
+  std::vector<std::string> enable_admission_plugins, disable_admission_plugins;
+  std::vector<std::string> runtime_config;
+};
+
+class ApiServer {
+ public:
+  virtual ~ApiServer() = default;
+
+  // Loads the watch caches and writes what a new cluster needs (bootstrap/). Serving before it returns answers 503 / not ready.
+  virtual Task<Status> start() = 0;
+  virtual Task<void> stop() = 0;
+
+  // One HTTP exchange; give it to net::make_server. With `trusted` the caller is known already (in-process).
+  virtual Task<void> serve(net::Request& request, net::ResponseWriter& writer, std::optional<User> trusted = std::nullopt) = 0;
+
+  // The in-process transport: same path, no socket. `user` as by authentication.
+  virtual std::shared_ptr<client::Transport> local_transport(User user) = 0;
+
+  // For admission, strategies and subresources: the latest object, decoded and shared, null when absent. Never waits.
+  virtual std::shared_ptr<const schema::Object> cached(std::string_view group, std::string_view plural, std::string_view ns, std::string_view name) = 0;
+  // Visits all objects of a resource in a namespace ("" = all).
+  virtual void for_each_cached(std::string_view group, std::string_view plural, std::string_view ns,
+                               const std::function<void(const schema::Object&)>& visit) = 0;
+  template <class T>
+  std::shared_ptr<const T> cached(std::string_view ns, std::string_view name) {
+    auto object = cached(T::resource().group, T::resource().plural, ns, name);
+    return object ? std::shared_ptr<const T>(object, object->template as<T>()) : nullptr;
+  }
+  virtual const Options& options() const = 0;
+  virtual const Clock& clock() const = 0;
+  // Calls the API itself as system:apiserver (group system:masters): bootstrap, allocators, event expiry.
+  virtual client::Client& loopback() = 0;
+  virtual Executor executor() const = 0;
+};
+
+std::unique_ptr<ApiServer> make_api_server(Executor executor, std::shared_ptr<store::Store> store, const Clock& clock, Options options);
+
+}  // namespace knarr::apiserver
