@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/writer.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/log.h"
+#include "store/errors.h"
+#include "store/snapshot.h"
+
+namespace knarr::store {
+namespace {
+
+constexpr size_t kMaxJobsPerCommit = 1024;
+constexpr size_t kMaxBytesPerCommit = size_t{8} << 20;
+constexpr size_t kMaxExpiriesPerCommit = 256;
+// History goes in runs, as neighbours share pages; a commit without requests may do more.
+constexpr size_t kPurgeRun = 64;
+constexpr size_t kPurgeIdle = 1024;
+// Kept free for deletes and compactions once puts are refused.
+constexpr uint64_t kReserveBytes = uint64_t{64} << 20;
+
+// Exact only when it matters: the free list is read once the file has reached the quota.
+uint64_t free_bytes(Environment& environment) {
+  Result<ReadTransaction> txn = environment.read();
+  if (!txn.ok()) return 0;
+  Result<Cursor> cursor = Cursor::open(txn->raw(), 0);
+  if (!cursor.ok()) return 0;
+  MDB_stat stat;
+  mdb_env_stat(environment.raw(), &stat);
+  uint64_t pages = 0;
+  std::string_view key, value;
+  Result<bool> some = cursor->seek("", &key, &value);
+  while (some.ok() && *some) {
+    size_t count = 0;
+    if (value.size() >= sizeof count) std::memcpy(&count, value.data(), sizeof count);
+    pages += count;
+    some = cursor->next(&key, &value);
+  }
+  return pages * stat.ms_psize;
+}
+
+}  // namespace
+
+Writer::Writer(const EmbeddedOptions& options, std::shared_ptr<Environment> environment,
+               std::shared_ptr<EventRing> ring, State state, int64_t next_expiry_ms)
+    : options_(options),
+      environment_(std::move(environment)),
+      ring_(std::move(ring)),
+      state_(state),
+      next_expiry_ms_(next_expiry_ms),
+      compacted_(state.compacted),
+      purged_(state.purged),
+      history_bytes_(state.history_bytes) {
+  note_time();
+  thread_ = std::thread([this] { run(); });
+}
+
+Writer::~Writer() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void Writer::submit(std::shared_ptr<Job> job) {
+  bool first;
+  {
+    std::lock_guard lock(mutex_);
+    first = queue_.empty();
+    queue_.push_back(std::move(job));
+  }
+  if (first) wake_.notify_one();
+}
+
+void Writer::check_clock() {
+  {
+    std::lock_guard lock(mutex_);
+    poked_ = true;
+  }
+  wake_.notify_one();
+}
+
+EmbeddedStore::Stats Writer::stats() const {
+  return {writes_.load(), commits_.load(), history_bytes_.load(), purged_.load()};
+}
+
+int64_t Writer::now_ms() const {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             options_.clock->now().time_since_epoch())
+      .count();
+}
+
+void Writer::run() {
+  pthread_setname_np(pthread_self(), "store-writer");
+  Jobs jobs;
+  while (wait_for_work(&jobs)) {
+    process(jobs);
+    writes_.fetch_add(jobs.size(), std::memory_order_relaxed);
+    for (auto& job : jobs) job->done();
+    jobs.clear();
+  }
+  std::lock_guard lock(mutex_);
+  for (auto& job : queue_) {
+    job->status = store_closing();
+    job->done();
+  }
+  queue_.clear();
+}
+
+// False when the store closes. Otherwise *jobs has what waited, perhaps nothing when only upkeep is due.
+bool Writer::wait_for_work(Jobs* jobs) {
+  std::unique_lock lock(mutex_);
+  while (!stopping_ && queue_.empty() && !poked_) {
+    if (broken_.ok() && state_.purged < state_.compacted) break;
+    if (next_expiry_ms_ == 0 || !broken_.ok()) {
+      wake_.wait(lock);
+      continue;
+    }
+    int64_t left_ms = next_expiry_ms_ - now_ms();
+    if (left_ms <= 0) break;
+    // By the civil clock, like the expiry itself: time asleep (suspend) counts.
+    auto until = std::chrono::system_clock::now() + std::chrono::milliseconds(left_ms);
+    wake_.wait_until(lock, until);
+  }
+  poked_ = false;
+  if (stopping_) return false;
+  size_t bytes = 0, count = 0;
+  for (; count < queue_.size() && count < kMaxJobsPerCommit && bytes < kMaxBytesPerCommit; ++count) {
+    if (queue_[count]->write) bytes += queue_[count]->write->value.size();
+  }
+  if (count == queue_.size()) {
+    jobs->swap(queue_);
+  } else {
+    auto end = queue_.begin() + static_cast<std::ptrdiff_t>(count);
+    jobs->assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+    queue_.erase(queue_.begin(), end);
+  }
+  return true;
+}
+
+void Writer::process(const Jobs& jobs) {
+  if (broken_.ok()) {
+    Status status = commit(jobs, true);
+    if (status.ok()) return;
+    if (!is_out_of_space(status)) {
+      // What is on disk is what was committed before, but whether this commit is there cannot be told:
+      // nothing more is written until the files are opened anew.
+      log_error("Store failed to commit; it takes no more writes", {{"error", status.message()}});
+      broken_ = status;
+    } else {
+      // Some requests may fit alone, deletes above all.
+      for (auto& job : jobs) {
+        Status alone = commit({job}, false);
+        if (!alone.ok()) job->status = alone;
+      }
+      if (jobs.empty()) next_expiry_ms_ = 0;  // with the next write; never in a loop
+      return;
+    }
+  }
+  for (auto& job : jobs) job->status = broken_;
+}
+
+Status Writer::commit(const Jobs& jobs, bool with_upkeep) {
+  short_of_space_ = near_quota();
+  TRY_ASSIGN(WriteBatch batch, WriteBatch::begin(*environment_, *ring_, state_));
+  for (auto& job : jobs) TRY(apply(batch, *job));
+  if (with_upkeep) TRY(upkeep(batch, jobs.size()));
+  if (!batch.changed()) return {};
+  TRY_ASSIGN(int64_t next_expiry_ms, batch.next_expiry_ms());
+  TRY(batch.commit());
+  committed(batch, next_expiry_ms);
+  return {};
+}
+
+Status Writer::apply(WriteBatch& batch, Job& job) {
+  job.status = {};
+  job.result = {};
+  if (!job.write) {
+    if (job.compact_to > batch.state().revision)
+      job.status = revision_too_large(job.compact_to, batch.state().revision);
+    else
+      batch.compact(job.compact_to);
+    return {};
+  }
+  if (short_of_space_ && !job.write->remove) {
+    job.status = out_of_space();
+    return {};
+  }
+  return batch.apply(*job.write, now_ms(), &job.result);
+}
+
+Status Writer::upkeep(WriteBatch& batch, size_t requests) {
+  if (next_expiry_ms_ != 0) TRY(batch.expire(now_ms(), kMaxExpiriesPerCommit));
+  size_t run = requests == 0 ? kPurgeIdle : kPurgeRun + 2 * requests;
+  // Automatic compaction rides on writes: a store that nobody writes to has nothing new to forget.
+  if (batch.changed()) {
+    int64_t target = retention_target(batch.state(), run);
+    if (target - batch.state().compacted >= static_cast<int64_t>(kPurgeRun)) batch.compact(target);
+  }
+  return batch.purge(run);
+}
+
+// How far history may go now, at most `step` further than it went.
+int64_t Writer::retention_target(const State& state, size_t step) const {
+  int64_t target = state.compacted;
+  if (state.history_bytes > options_.retention.bytes || short_of_space_) {
+    target = state.revision;
+  } else {
+    MonoTime cut = options_.clock->mono() - options_.retention.age;
+    for (const auto& [when, revision] : ages_) {
+      if (when > cut) break;
+      target = std::max(target, revision);
+    }
+    target = std::min(target, state.revision - options_.retention.revisions);
+  }
+  return std::min(target, state.compacted + static_cast<int64_t>(step));
+}
+
+// Remembers which revision was current when. Revisions from before a restart count as made at the start.
+void Writer::note_time() {
+  MonoTime now = options_.clock->mono();
+  if (!ages_.empty() && now - ages_.back().first < options_.retention.age / 10) return;
+  ages_.emplace_back(now, state_.revision);
+  MonoTime cut = now - options_.retention.age;
+  while (ages_.size() > 1 && ages_[1].first <= cut) ages_.pop_front();
+}
+
+void Writer::committed(WriteBatch& batch, int64_t next_expiry_ms) {
+  state_ = batch.state();
+  next_expiry_ms_ = next_expiry_ms;
+  note_time();
+  commits_.fetch_add(1, std::memory_order_relaxed);
+  history_bytes_.store(state_.history_bytes, std::memory_order_relaxed);
+  purged_.store(state_.purged, std::memory_order_relaxed);
+  compacted_.store(state_.compacted, std::memory_order_release);
+  ring_->publish(batch.take_events());
+}
+
+bool Writer::near_quota() {
+  uint64_t reserve = std::min(kReserveBytes, options_.max_bytes / 8);
+  uint64_t used = environment_->high_water_bytes();
+  if (used + reserve < options_.max_bytes) return false;
+  uint64_t free = free_bytes(*environment_);
+  bool is_short = used - std::min(used, free) + reserve >= options_.max_bytes;
+  if (is_short && !short_of_space_)
+    log_error("Store reached its quota; only deletes are taken", {{"maxBytes", static_cast<int64_t>(options_.max_bytes)}});
+  return is_short;
+}
+
+}  // namespace knarr::store
