@@ -224,8 +224,12 @@ int64_t Writer::retention_target(const State& state, size_t step) const {
 // Remembers which revision was current when. Revisions from before a restart count as made at the start.
 void Writer::note_time() {
   MonoTime now = options_.clock->mono();
-  if (!ages_.empty() && now - ages_.back().first < options_.retention.age / 10) return;
-  ages_.emplace_back(now, state_.revision);
+  // The last entry moves along until it is a step from the one before: a burst keeps its age over a pause.
+  size_t size = ages_.size();
+  if (size >= 2 && now - ages_[size - 2].first < options_.retention.age / 10)
+    ages_.back() = {now, state_.revision};
+  else
+    ages_.emplace_back(now, state_.revision);
   MonoTime cut = now - options_.retention.age;
   while (ages_.size() > 1 && ages_[1].first <= cut) ages_.pop_front();
 }
