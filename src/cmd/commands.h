@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every command of the one program. A command is called as `knarr NAME ...` or through a link of that name.
+#pragma once
+
+namespace knarr::cmd {
+
+// Each gets its own name as argv[0] and returns the exit code.
+int up_main(int argc, char** argv);
+int image_main(int argc, char** argv);
+int version_main(int argc, char** argv);
+int kube_apiserver_main(int argc, char** argv);
+int kube_controller_manager_main(int argc, char** argv);
+int kube_scheduler_main(int argc, char** argv);
+int kubelet_main(int argc, char** argv);
+
+}  // namespace knarr::cmd
