@@ -26,6 +26,7 @@ struct ApiRequest {
   std::string content_type;  // of the body
   std::string accept = "application/vnd.kubernetes.protobuf,application/json";
   std::string body;
+  std::string user_agent;    // User-Agent; what stands before '/' is the default field manager
 };
 
 struct ApiResponse {
@@ -53,6 +54,7 @@ struct ListOptions {
   std::string resource_version, resource_version_match;
   std::string continue_token;
   int64_t limit = 0;
+  int64_t timeout_seconds = 0;  // of a watch; 0: the server's choice
 };
 
 struct DeleteOptions {
@@ -81,6 +83,7 @@ class WatchStream {
   virtual ~WatchStream() = default;
   // The next event; "Closed" status (reason "Closed") at an orderly end.
   virtual Task<Result<WatchEvent>> next() = 0;
+  virtual void cancel() {}  // a blocked next() ends with an error
 };
 
 // Names an object: namespace "" for cluster-scoped ones.
@@ -168,6 +171,7 @@ class Client {
   const std::string& user_agent() const { return user_agent_; }
 
  private:
+  ApiRequest make_request(std::string method, std::string target, std::string accept) const;
   template <class T>
   static Result<T> unwrap(Result<schema::Object> result) {
     if (!result.ok()) return result.status();
@@ -182,5 +186,7 @@ std::string resource_path(const schema::Resource& resource, std::string_view ns,
 
 // The Status that a non-2xx answer carries (JSON or protobuf), or one made from the HTTP code.
 Status status_of_response(int code, std::string_view content_type, std::string_view body);
+// The failure that an ERROR event of a watch carries.
+Status status_of_object(const schema::Object& object);
 
 }  // namespace knarr::client

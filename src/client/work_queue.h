@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/task.h"
@@ -13,7 +14,7 @@ namespace knarr::client {
 
 class WorkQueue {
  public:
-  explicit WorkQueue(Executor executor, std::string name);
+  WorkQueue(Executor executor, std::string name);
   ~WorkQueue();
   void add(std::string key);
   void add_after(std::string key, Duration delay);
