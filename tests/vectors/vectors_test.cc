@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decodes each of upstream's test vectors in each encoding and demands upstream's bytes back in all three.
+//
+// The vectors come with the Go module k8s.io/api, found through the go command when the tests start. Without go there is nothing to
+// test and the cases are skipped; with go, failing to find them is a failure.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "schema/codec.h"
+#include "schema/json.h"
+
+namespace knarr::schema {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool have_go() { return std::system("command -v go > /dev/null 2>&1") == 0; }
+
+std::string find_testdata() {
+  if (const char* folder = std::getenv("KNARR_API_TESTDATA")) return folder;
+  FILE* pipe = popen("cd / && go mod download -json k8s.io/api@v0.28.4 2>/dev/null", "r");
+  if (pipe == nullptr) return "";
+  std::string output;
+  char buffer[4096];
+  while (size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, n);
+  pclose(pipe);
+  Result<json::Value> answer = json::parse(output);
+  return answer.ok() ? answer->at({"Dir"}).as_string() + "/testdata" : "";
+}
+
+const std::string& testdata() {
+  static const std::string folder = have_go() ? find_testdata() : "";
+  return folder;
+}
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+// "v1.26.0/apps.v1.Deployment": a file of each encoding lies behind it.
+std::vector<std::string> list_vectors() {
+  std::vector<std::string> names;
+  for (std::string_view set : {"HEAD", "v1.26.0", "v1.27.0"}) {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(testdata() + "/" + std::string(set), error)) {
+      std::string stem = entry.path().stem();
+      if (entry.path().extension() == ".json" && !stem.ends_with(".after_roundtrip")) names.push_back(std::string(set) + "/" + stem);
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class Vectors : public testing::TestWithParam<std::string> {
+ protected:
+  static std::string base() { return testdata() + "/" + GetParam(); }
+
+  // What re-encoding must give: older objects gain the fields that are always written.
+  static std::string expected(const std::string& extension) {
+    std::string changed = base() + ".after_roundtrip" + extension;
+    return read_file(fs::exists(changed) ? changed : base() + extension);
+  }
+
+  static Result<const KindInfo*> kind() {
+    TRY_ASSIGN(TypeMeta meta, peek_json(read_file(base() + ".json")));
+    return find_kind(meta.api_version, meta.kind);
+  }
+
+  static void check_encodings(const KindInfo& kind, const void* object, const std::string& from) {
+    Result<json::Value> tree = json::parse(encode(Encoding::kJson, kind, object));
+    ASSERT_TRUE(tree.ok()) << from << ": " << tree.status().message();
+    EXPECT_EQ(json::to_pretty(*tree), expected(".json")) << "JSON, decoded from " << from;
+    EXPECT_EQ(encode(Encoding::kYaml, kind, object), expected(".yaml")) << "YAML, decoded from " << from;
+    EXPECT_TRUE(encode(Encoding::kProtobuf, kind, object) == expected(".pb")) << "protobuf, decoded from " << from;
+  }
+};
+
+// Kinds that upstream dropped since; their vectors stay in the older sets.
+bool is_dropped(std::string_view name) {
+  return name.find("resource.k8s.io.v1alpha1.") != std::string_view::npos ||
+         name.find("PodSecurityPolicy") != std::string_view::npos;
+}
+
+TEST_P(Vectors, RoundTrip) {
+  Result<const KindInfo*> kind = this->kind();
+  ASSERT_TRUE(kind.ok()) << kind.status().message();
+  if (*kind == nullptr && is_dropped(GetParam())) return;
+  ASSERT_NE(*kind, nullptr) << "no such kind";
+  for (auto [encoding, extension] : {std::pair(Encoding::kJson, ".json"), std::pair(Encoding::kYaml, ".yaml"),
+                                     std::pair(Encoding::kProtobuf, ".pb")}) {
+    Object object(*(*kind)->type);
+    DecodeReport report;
+    Status status = decode(encoding, read_file(base() + extension), *(*kind)->type, object.data(), &report);
+    ASSERT_TRUE(status.ok()) << extension << ": " << status.message();
+    EXPECT_EQ(report.type_meta.kind, (*kind)->kind);
+    EXPECT_TRUE(report.problems.empty() || !GetParam().starts_with("HEAD")) << report.problems.front();
+    check_encodings(**kind, object.data(), extension);
+    Object copy(object);
+    EXPECT_TRUE(equal(*(*kind)->type, object.data(), copy.data()));
+    check_encodings(**kind, copy.data(), std::string("a copy of ") + extension);
+  }
+}
+
+std::string test_name(const testing::TestParamInfo<std::string>& info) {
+  std::string name = info.param;
+  for (char& c : name)
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Vectors, testing::ValuesIn(list_vectors()), test_name);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Vectors);
+
+TEST(VectorSets, AreComplete) {
+  if (!have_go() && std::getenv("KNARR_API_TESTDATA") == nullptr) GTEST_SKIP() << "no go command: upstream's vectors cannot be fetched";
+  std::vector<std::string> names = list_vectors();
+  auto count = [&names](std::string_view set) {
+    return std::count_if(names.begin(), names.end(), [set](const std::string& name) { return name.starts_with(set); });
+  };
+  EXPECT_EQ(count("HEAD/"), 158);
+  EXPECT_EQ(count("v1.26.0/"), 153);
+  EXPECT_EQ(count("v1.27.0/"), 155);
+}
+
+}  // namespace
+}  // namespace knarr::schema
