@@ -7,6 +7,8 @@ std::string expand_variables(std::string_view text, const VariableLookup& lookup
   std::string out;
   out.reserve(text.size());
   size_t at = 0;
+  bool may_close =
+      true;  // false once no ')' is left, so that many "$(" do not each scan to the end
   while (at < text.size()) {
     size_t dollar = text.find('$', at);
     // A lone '$' at the very end is plain text.
@@ -18,7 +20,11 @@ std::string expand_variables(std::string_view text, const VariableLookup& lookup
       at = dollar + 2;
       continue;
     }
-    size_t close = next == '(' ? text.find(')', dollar + 2) : std::string_view::npos;
+    size_t close = std::string_view::npos;
+    if (next == '(' && may_close) {
+      close = text.find(')', dollar + 2);
+      may_close = close != std::string_view::npos;
+    }
     if (close == std::string_view::npos) {
       // Not a reference (or one that never ends): both characters stay, and scanning goes on after
       // them.

@@ -32,8 +32,8 @@ class Mounter {
   virtual Result<bool> is_mount_point(const std::string& path) = 0;
   // Every mount point at or below `path`, deepest first.
   virtual Result<std::vector<std::string>> mounts_below(const std::string& path) = 0;
-  // lchown of the entry `name` in the folder `dir_fd`.
-  virtual Status change_owner_at(int dir_fd, const std::string& name, uid_t uid, gid_t gid) = 0;
+  // lchown; (uid_t)-1 or (gid_t)-1 keeps that half.
+  virtual Status change_owner(const std::string& path, uid_t uid, gid_t gid) = 0;
 };
 
 // The Linux one.
