@@ -26,6 +26,8 @@ unsigned using virtual void volatile while xor linux unix major minor""".split()
 SPECIAL = {"JSONSchemaPropsOrBool": "kOrBool", "JSONSchemaPropsOrArray": "kOrArray",
            "JSONSchemaPropsOrStringArray": "kOrStringArray"}
 
+META_GROUP_KINDS = {"PartialObjectMetadata", "PartialObjectMetadataList", "Table", "TableOptions"}
+
 
 class Field:
     def __init__(self, name, type_text, tag, attributes):
@@ -277,8 +279,10 @@ class Generator:
             for struct in group.structs.values():
                 if struct.is_kind:
                     kind_index[(group.stem, struct.name)] = len(kinds)
-                    api_version = f"{group.group}/{group.version}" if group.group else group.version
-                    kinds.append(f'  {{"{group.group}", "{group.version}", "{struct.name}", "{api_version}", &api::{group.stem}::{struct.name}::table()}},')
+                    # Upstream's kinds without a group of their own (Status, the options, discovery) go by the core group's v1.
+                    name = "" if group.stem == "meta_v1" and struct.name not in META_GROUP_KINDS else group.group
+                    api_version = f"{name}/{group.version}" if name else group.version
+                    kinds.append(f'  {{"{name}", "{group.version}", "{struct.name}", "{api_version}", &api::{group.stem}::{struct.name}::table()}},')
         out += ["const KindInfo kKinds[] = {", *kinds, "};"]
         resources, accessors = [], []
         verb_bits = {v: 1 << i for i, v in enumerate("create delete deletecollection get list patch update watch".split())}

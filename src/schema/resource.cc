@@ -3,6 +3,7 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <deque>
 #include <tuple>
 
 namespace knarr::schema {
@@ -15,12 +16,27 @@ struct Index {
   absl::flat_hash_map<PairKey, const KindInfo*> kinds;
   absl::flat_hash_map<TripleKey, const Resource*> resources;
   absl::flat_hash_map<PairKey, const Resource*> by_kind;
+  std::deque<KindInfo> options;
 
   Index() {
     for (const KindInfo& kind : builtin_kinds()) kinds.emplace(PairKey(kind.api_version, kind.kind), &kind);
+    add_options();
     for (const Resource& resource : builtin_resources()) {
       resources.emplace(TripleKey(resource.group, resource.version, resource.plural), &resource);
       by_kind.emplace(PairKey(resource.api_version, resource.kind), &resource);
+    }
+  }
+
+  // The options of requests are known under every group-version that has kinds.
+  void add_options() {
+    for (const KindInfo& kind : builtin_kinds()) {
+      if (kind.api_version == "v1" || kinds.contains(PairKey(kind.api_version, "DeleteOptions"))) continue;
+      for (std::string_view name : {"CreateOptions", "DeleteOptions", "GetOptions", "ListOptions", "PatchOptions", "UpdateOptions"}) {
+        auto core = kinds.find(PairKey("v1", name));
+        if (core == kinds.end()) continue;
+        const KindInfo& made = options.emplace_back(KindInfo{kind.group, kind.version, name, kind.api_version, core->second->type});
+        kinds.emplace(PairKey(made.api_version, made.kind), &made);
+      }
     }
   }
 };
