@@ -46,6 +46,7 @@ class ClientExchange {
   virtual Task<Status> write(Body body) = 0;
   virtual Task<Status> finish() = 0;
   virtual Task<Result<ClientResponse>> response() = 0;
+  virtual void cancel() {}  // wakes whoever waits in the calls above with an error
 };
 
 class Client {

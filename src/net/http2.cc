@@ -45,6 +45,7 @@ Task<Result<std::string>> Http2Stream::read() {
 void Http2Stream::cancel() {
   cancelled_ = true;
   readable.set();
+  writable.set();
 }
 
 void Http2Stream::queue(Body body) {
@@ -66,7 +67,7 @@ Task<Status> Http2Stream::send(Body body) {
   std::shared_ptr<Http2Stream> self = shared_from_this();
   if (closed) co_return failure();
   queue(std::move(body));
-  while (out_size > kQueueMax && !closed) co_await writable.wait();
+  while (out_size > kQueueMax && !closed && !cancelled_) co_await writable.wait();
   if (closed && !out_sent) co_return failure();
   co_return Status();
 }
@@ -187,6 +188,13 @@ struct Http2Callbacks {
     return 0;
   }
 
+  // A request that never left: nghttp2 knows no stream yet, so its close call back does not come.
+  static int frame_not_sent(nghttp2_session*, const nghttp2_frame* frame, int, void* user_data) {
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+      connection_of(user_data)->close_stream(frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
+    return 0;
+  }
+
   static int frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void*) {
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
@@ -246,6 +254,7 @@ struct Http2Callbacks {
       nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, data_chunk);
       nghttp2_session_callbacks_set_on_stream_close_callback(c, stream_closed);
       nghttp2_session_callbacks_set_on_frame_send_callback(c, frame_sent);
+      nghttp2_session_callbacks_set_on_frame_not_send_callback(c, frame_not_sent);
       nghttp2_session_callbacks_set_send_data_callback(c, send_body);
       nghttp2_session_callbacks_set_data_source_read_length_callback(c, frame_length);
       return c;
@@ -426,6 +435,7 @@ Task<void> Http2Connection::write_loop(std::shared_ptr<Http2Connection> self) {
 Status Http2Connection::receive(std::string_view bytes) {
   ssize_t taken = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   if (taken < 0) return Status::error(nghttp2_strerror(static_cast<int>(taken)));
+  ++received_;
   kick();
   return Status();
 }

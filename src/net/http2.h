@@ -28,6 +28,7 @@ class Http2Stream final : public BodyReader, public std::enable_shared_from_this
   // Incoming body; opens the window by what was taken.
   Task<Result<std::string>> read() override;
   void cancel() override;
+  bool cancelled() const { return cancelled_; }
 
   // Outgoing body: queues, wakes the writer, waits while more than a little is queued. Fails when the stream is closed.
   Task<Status> send(Body body);
@@ -85,6 +86,8 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   void close();                        // at once
   void go_away();                      // finish what runs, then close
   bool over() const { return closed_; }
+  bool going_away() const { return going_away_; }
+  uint64_t received() const { return received_; }  // grows with everything that comes
   size_t stream_count() const { return streams_.size(); }
   nghttp2_session* session() { return session_; }
   const Executor& executor() const { return executor_; }
@@ -128,6 +131,7 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   std::string flat_;
   std::vector<Piece> pieces_;
   size_t pending_ = 0;
+  uint64_t received_ = 0;
 };
 
 // Header fields in nghttp2's form; views into the strings given, which have to outlive the submit call.
