@@ -31,6 +31,8 @@ struct MountedVolume {
   std::string host_path;
   bool read_only =
       false;  // every mount of it is read-only (configMap, secret, downwardAPI, projected)
+  bool managed =
+      true;  // its content is the kubelet's (not hostPath): SELinux labels may be changed
 };
 using MountedVolumes = std::map<std::string, MountedVolume, std::less<>>;  // by volume name
 

@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kubelet/volume/volume_manager.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "kubelet/env/field_path.h"
+#include "kubelet/volume/ownership.h"
+#include "kubelet/volume/payload.h"
+#include "kubelet/volume/set_up.h"
+#include "kubelet/volume/token_source.h"
+#include "kubelet/volume/tree.h"
+
+namespace knarr::kubelet {
+namespace core = api::core_v1;
+namespace {
+
+constexpr Duration kPrepareTimeout = std::chrono::seconds(123);
+constexpr Duration kFirstRetry = std::chrono::milliseconds(500);
+constexpr Duration kLastRetry = std::chrono::seconds(122);
+constexpr Duration kLongestSleep = std::chrono::hours(1);  // civil time may be set while we sleep
+
+// One holder at a time among the coroutines of an executor.
+class Turn {
+ public:
+  explicit Turn(const Executor& executor) : freed_(executor) {}
+  Task<void> take() {
+    while (taken_) co_await freed_.wait();
+    taken_ = true;
+  }
+  void give_back() {
+    taken_ = false;
+    freed_.notify();
+  }
+
+ private:
+  Notifier freed_;
+  bool taken_ = false;
+};
+
+// What is known of one pod from its first prepare() to its cleanup().
+struct PodVolumes {
+  PodPtr pod;
+  MountedVolumes mounted;
+  Turn turn;
+  Notifier kick;  // something that a waiting prepare() or update may hang on has changed
+  uint64_t changes = 0;
+  bool released = false;
+  bool update_wanted = false;
+  bool updating = false;
+  bool refreshing = false;
+
+  PodVolumes(const Executor& executor) : turn(executor), kick(executor) {}
+};
+using PodVolumesPtr = std::shared_ptr<PodVolumes>;
+
+// Volumes that some container mounts; others are never made.
+std::set<std::string> used_volumes(const core::Pod& pod) {
+  std::set<std::string> used;
+  auto add = [&](const schema::List<core::VolumeMount>& mounts) {
+    for (const core::VolumeMount& mount : mounts) used.insert(mount.name.str());
+  };
+  for (const core::Container& container : pod.spec.init_containers) add(container.volume_mounts);
+  for (const core::Container& container : pod.spec.containers) add(container.volume_mounts);
+  for (const core::EphemeralContainer& container : pod.spec.ephemeral_containers)
+    add(container.ephemeral_container_common.volume_mounts);
+  return used;
+}
+
+bool is_projection(const core::VolumeSource& source) {
+  return source.config_map || source.secret || source.downward_api || source.projected;
+}
+
+bool same_metadata(const core::Pod& a, const core::Pod& b) {
+  return a.metadata.labels == b.metadata.labels && a.metadata.annotations == b.metadata.annotations;
+}
+
+class Manager final : public std::enable_shared_from_this<Manager> {
+ public:
+  Manager(client::Client& client, ObjectSource& objects, std::shared_ptr<Mounter> mounter,
+          Executor executor, VolumeManager::Config config)
+      : objects_(objects),
+        tokens_(client, Clock::real()),
+        mounter_(std::move(mounter)),
+        executor_(std::move(executor)),
+        config_(std::move(config)) {}
+
+  void start() {
+    std::weak_ptr<Manager> weak = shared_from_this();
+    objects_.on_change([weak](const std::string& uid) {
+      if (std::shared_ptr<Manager> self = weak.lock()) self->wants_update(uid);
+    });
+  }
+  // Detached work ends at its next step.
+  void stop() {
+    stopped_ = true;
+    for (auto& [uid, state] : pods_) {
+      state->released = true;
+      state->kick.notify();
+    }
+  }
+
+  Task<Result<MountedVolumes>> prepare(PodPtr pod) {
+    std::shared_ptr<Manager> self = shared_from_this();
+    std::string uid = pod->metadata.uid.str();
+    if (!is_path_element(uid)) co_return Status::error("invalid pod uid " + go_quote(uid));
+    PodVolumesPtr& slot = pods_[uid];
+    if (slot == nullptr) slot = std::make_shared<PodVolumes>(executor_);
+    PodVolumesPtr state = slot;
+    state->pod = pod;
+    objects_.register_pod(pod);
+    MonoTime deadline = Clock::real().mono() + kPrepareTimeout;
+    Duration delay = kFirstRetry;
+    for (;;) {
+      std::vector<std::string> failed;
+      uint64_t seen = state->changes;
+      co_await state->turn.take();
+      if (!state->released) failed = co_await set_up(state, false);
+      state->turn.give_back();
+      if (state->released) co_return Status::make(500, "Cancelled", "pod is terminating");
+      if (failed.empty()) break;
+      Duration left = deadline - Clock::real().mono();
+      if (left <= Duration::zero()) co_return timed_out(failed);
+      if (seen != state->changes) continue;  // it came while we looked
+      Duration pause = std::min(delay, left);
+      delay = std::min(delay * 2, kLastRetry);
+      (void)co_await state->kick.wait_for(pause);
+    }
+    start_refresh(state);
+    co_return state->mounted;
+  }
+
+  void pod_updated(PodPtr pod) {
+    auto at = pods_.find(pod->metadata.uid.str());
+    if (at == pods_.end() || at->second->released) return;
+    PodVolumesPtr state = at->second;
+    PodPtr old = std::exchange(state->pod, pod);
+    objects_.register_pod(pod);
+    if (!same_metadata(*old, *pod)) wants_update(at->first);
+  }
+
+  void release(std::string_view uid) {
+    auto at = pods_.find(std::string(uid));
+    if (at != pods_.end()) {
+      at->second->released = true;
+      at->second->kick.notify();
+    }
+    objects_.unregister_pod(uid);
+    tokens_.forget(uid);
+  }
+
+  Task<Result<std::vector<api::cri_v1::Mount>>> container_mounts(
+      VolumeManager::ContainerContext context) {
+    std::shared_ptr<Manager> self = shared_from_this();
+    std::string dir = pod_dir(context.pod->metadata.uid);
+    std::optional<Result<std::vector<api::cri_v1::Mount>>> result;
+    std::function<void()> work = [&] { result = make_container_mounts(context, dir, *mounter_); };
+    co_await run_blocking(std::move(work));
+    co_return std::move(*result);
+  }
+
+  Task<Status> cleanup(std::string uid) {
+    std::shared_ptr<Manager> self = shared_from_this();
+    if (!is_path_element(uid)) co_return Status::error("invalid pod uid " + go_quote(uid));
+    release(uid);
+    auto at = pods_.find(uid);
+    PodVolumesPtr state = at == pods_.end() ? nullptr : at->second;
+    if (state != nullptr) co_await state->turn.take();
+    std::string dir = pod_dir(uid);
+    Status status;
+    std::function<void()> work = [&] { status = remove_pod_folder(dir, *mounter_); };
+    co_await run_blocking(std::move(work));
+    if (state != nullptr) state->turn.give_back();
+    if (status.ok()) pods_.erase(uid);
+    co_return status;
+  }
+
+  Task<Result<std::map<std::string, int64_t>>> empty_dir_usage(std::string uid) {
+    std::shared_ptr<Manager> self = shared_from_this();
+    std::map<std::string, int64_t> usage;
+    auto at = pods_.find(uid);
+    if (at == pods_.end()) co_return usage;
+    std::vector<std::pair<std::string, std::string>> folders;
+    for (const core::Volume& volume : at->second->pod->spec.volumes)
+      if (volume.volume_source.empty_dir && volume.volume_source.empty_dir->medium.empty())
+        folders.emplace_back(volume.name.str(), volume_path(uid, "empty-dir", volume.name));
+    std::function<void()> work = [&] {
+      for (const auto& [name, folder] : folders)
+        if (Result<int64_t> bytes = disk_usage(folder); bytes.ok()) usage[name] = *bytes;
+    };
+    co_await run_blocking(std::move(work));
+    co_return usage;
+  }
+
+  std::vector<std::string> pods_on_disk() const {
+    Result<std::vector<std::string>> names = list_dir(config_.root_dir + "/pods");
+    return names.ok() ? std::move(*names) : std::vector<std::string>();
+  }
+  std::string pod_dir(std::string_view uid) const {
+    return config_.root_dir + "/pods/" + std::string(uid);
+  }
+
+ private:
+  std::string volume_path(std::string_view uid, std::string_view plugin,
+                          std::string_view name) const {
+    return pod_dir(uid) + "/volumes/kubernetes.io~" + std::string(plugin) + "/" + std::string(name);
+  }
+  schema::Map<schema::Quantity> allocatable() const {
+    return config_.allocatable ? config_.allocatable() : schema::Map<schema::Quantity>();
+  }
+  void event(const core::Pod& pod, const std::string& volume, const Status& status) {
+    if (!config_.event) return;
+    config_.event(pod, "Warning", "FailedMount",
+                  "MountVolume.SetUp failed for volume " + go_quote(volume) + " : " +
+                      std::string(status.message()));
+  }
+
+  static Status timed_out(std::vector<std::string> unmounted) {
+    std::sort(unmounted.begin(), unmounted.end());
+    std::string names;
+    for (const std::string& name : unmounted) names += (names.empty() ? "" : " ") + name;
+    return Status::make(500, "Timeout",
+                        "unmounted volumes=[" + names +
+                            "], unattached volumes=[], failed to process volumes=[]: timed out "
+                            "waiting for the condition");
+  }
+
+  // Makes what is missing (or, with `projections_only`, brings content up to date) and answers the
+  // names that failed. Holds the turn.
+  Task<std::vector<std::string>> set_up(PodVolumesPtr state, bool projections_only) {
+    PodPtr pod = state->pod;
+    std::string uid = pod->metadata.uid.str();
+    std::set<std::string> used = used_volumes(*pod);
+    std::vector<SetUpJob> jobs;
+    std::vector<std::string> failed;
+    for (const core::Volume& volume : pod->spec.volumes) {
+      std::string name = volume.name.str();
+      bool projection = is_projection(volume.volume_source);
+      if (!used.contains(name) ||
+          (!projection && (projections_only || state->mounted.contains(name))))
+        continue;
+      Result<SetUpJob> job = co_await plan(pod, volume);
+      if (job.ok()) {
+        jobs.push_back(std::move(*job));
+      } else {
+        event(*pod, name, job.status());
+        failed.push_back(std::move(name));
+      }
+    }
+    std::vector<Status> results(jobs.size());
+    std::shared_ptr<Mounter> mounter = mounter_;
+    std::string dir = pod_dir(uid);
+    Status base;
+    std::function<void()> work = [&] {
+      for (const char* below : {"", "/volumes", "/plugins"})
+        if (base.ok()) base = make_folders(dir + below, 0750);
+      for (size_t i = 0; i < jobs.size(); ++i)
+        results[i] = base.ok() ? run_set_up(jobs[i], *mounter, Clock::real()) : base;
+    };
+    if (!jobs.empty() || !projections_only) co_await run_blocking(std::move(work));
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      if (results[i].ok()) {
+        bool projection = jobs[i].type == SetUpJob::Type::kProjection;
+        bool host = jobs[i].type == SetUpJob::Type::kHostPath;
+        state->mounted[jobs[i].name] = {jobs[i].path, projection, !host};
+      } else {
+        event(*pod, jobs[i].name, results[i]);
+        failed.push_back(jobs[i].name);
+      }
+    }
+    co_return failed;
+  }
+
+  Task<Result<SetUpJob>> plan(PodPtr pod, const core::Volume& volume) {
+    std::string uid = pod->metadata.uid.str();
+    const core::VolumeSource& source = volume.volume_source;
+    SetUpJob job;
+    job.name = volume.name.str();
+    if (!is_path_element(job.name))
+      co_return Status::error("invalid volume name " + go_quote(job.name));
+    if (pod->spec.security_context && pod->spec.security_context->fs_group)
+      job.fs_group = *pod->spec.security_context->fs_group;
+    if (source.host_path) {
+      job.type = SetUpJob::Type::kHostPath;
+      job.host_path = *source.host_path;
+      job.path = source.host_path->path.str();
+      co_return job;
+    }
+    if (source.empty_dir) {
+      job.path = volume_path(uid, "empty-dir", job.name);
+      job.ready_file = pod_dir(uid) + "/plugins/kubernetes.io~empty-dir/" + job.name + "/ready";
+      job.medium = source.empty_dir->medium.str();
+      job.tmpfs = job.medium == "Memory";
+      if (job.tmpfs) job.size_bytes = memory_volume_size(*source.empty_dir, *pod, allocatable());
+      co_return job;
+    }
+    if (!is_projection(source))
+      co_return Status::error("failed to get Plugin from volumeSpec for volume " +
+                              go_quote(job.name) + " err=no volume plugin matched");
+    job.type = SetUpJob::Type::kProjection;
+    // ConfigMaps lie on disk; what may be secret stays in memory.
+    job.tmpfs = !source.config_map;
+    std::string_view plugin = source.config_map     ? "configmap"
+                              : source.secret       ? "secret"
+                              : source.downward_api ? "downward-api"
+                                                    : "projected";
+    job.path = volume_path(uid, plugin, job.name);
+    if (job.tmpfs)
+      job.size_bytes = memory_volume_size(core::EmptyDirVolumeSource(), *pod, allocatable());
+    CO_TRY_ASSIGN(job.nested, nested_mount_points(job.name, *pod));
+    Result<Payload> payload = co_await collect(pod, source);
+    CO_TRY_ASSIGN(job.payload, payload);
+    co_return job;
+  }
+
+  Task<Result<Payload>> collect(PodPtr pod, const core::VolumeSource& source) {
+    if (source.config_map) {
+      const core::ConfigMapVolumeSource& from = *source.config_map;
+      if (!from.default_mode) co_return no_mode();
+      Result<Payload> payload =
+          co_await config_map_files(pod, from.local_object_reference.name.str(), from.items,
+                                    *from.default_mode, from.optional.value_or(false));
+      co_return payload;
+    }
+    if (source.secret) {
+      const core::SecretVolumeSource& from = *source.secret;
+      if (!from.default_mode) co_return no_mode();
+      Result<Payload> payload =
+          co_await secret_files(pod, from.secret_name.str(), from.items, *from.default_mode,
+                                from.optional.value_or(false));
+      co_return payload;
+    }
+    if (source.downward_api) {
+      const core::DownwardAPIVolumeSource& from = *source.downward_api;
+      if (!from.default_mode) co_return no_mode();
+      co_return downward_payload(from.items, *pod, allocatable(), *from.default_mode);
+    }
+    const core::ProjectedVolumeSource& from = *source.projected;
+    if (!from.default_mode) co_return no_mode();
+    Payload all;
+    std::vector<Status> errors;
+    for (const core::VolumeProjection& projection : from.sources) {
+      Result<Payload> part = co_await collect_projection(pod, projection, *from.default_mode);
+      if (!part.ok()) {
+        errors.push_back(part.status());
+        continue;
+      }
+      for (auto& [path, file] : *part) all[path] = std::move(file);
+    }
+    CO_TRY(aggregate_errors(errors));
+    co_return all;
+  }
+
+  Task<Result<Payload>> collect_projection(PodPtr pod, const core::VolumeProjection& projection,
+                                           int32_t mode) {
+    if (projection.secret) {
+      const core::SecretProjection& from = *projection.secret;
+      Result<Payload> payload =
+          co_await secret_files(pod, from.local_object_reference.name.str(), from.items, mode,
+                                from.optional.value_or(false));
+      co_return payload;
+    }
+    if (projection.config_map) {
+      const core::ConfigMapProjection& from = *projection.config_map;
+      Result<Payload> payload =
+          co_await config_map_files(pod, from.local_object_reference.name.str(), from.items, mode,
+                                    from.optional.value_or(false));
+      co_return payload;
+    }
+    if (projection.downward_api)
+      co_return downward_payload(projection.downward_api->items, *pod, allocatable(), mode);
+    if (!projection.service_account_token) co_return Payload();
+    const core::ServiceAccountTokenProjection& from = *projection.service_account_token;
+    TokenKey key;
+    key.ns = pod->metadata.namespace_.str();
+    key.service_account = pod->spec.service_account_name.str();
+    key.audience = from.audience.str();
+    key.expiration_seconds = from.expiration_seconds.value_or(3600);
+    key.pod_name = pod->metadata.name.str();
+    key.pod_uid = pod->metadata.uid.str();
+    Result<std::string> token = co_await tokens_.token(std::move(key));
+    if (!token.ok()) co_return token.status();
+    FileProjection file;
+    file.data = std::move(*token);
+    file.user = common_user(*pod);
+    bool has_group = pod->spec.security_context && pod->spec.security_context->fs_group;
+    // Only its user needs to read it; with fsGroup the group's bits are added later.
+    file.mode = file.user || has_group ? 0600 : mode;
+    Payload payload;
+    payload[from.path.str()] = std::move(file);
+    co_return payload;
+  }
+
+  static Status no_mode() {
+    return Status::error("no defaultMode used, not even the default value for it");
+  }
+
+  Task<Result<Payload>> config_map_files(PodPtr pod, std::string name, const ItemList& items,
+                                         int32_t mode, bool optional) {
+    std::string ns = pod->metadata.namespace_.str();
+    Result<ConfigMapPtr> found = co_await objects_.config_map(std::move(ns), std::move(name));
+    if (found.ok()) co_return config_map_payload(items, **found, mode, optional);
+    if (!optional || !found.status().is("NotFound")) co_return found.status();
+    core::ConfigMap none;
+    co_return config_map_payload(items, none, mode, optional);
+  }
+  Task<Result<Payload>> secret_files(PodPtr pod, std::string name, const ItemList& items,
+                                     int32_t mode, bool optional) {
+    std::string ns = pod->metadata.namespace_.str();
+    Result<SecretPtr> found = co_await objects_.secret(std::move(ns), std::move(name));
+    if (found.ok()) co_return secret_payload(items, **found, mode, optional);
+    if (!optional || !found.status().is("NotFound")) co_return found.status();
+    core::Secret none;
+    co_return secret_payload(items, none, mode, optional);
+  }
+
+  void wants_update(const std::string& uid) {
+    auto at = pods_.find(uid);
+    if (at == pods_.end() || at->second->released || stopped_) return;
+    PodVolumesPtr state = at->second;
+    ++state->changes;
+    state->kick.notify();
+    // Before the first volume is there, prepare() reads the newest of everything itself.
+    if (state->mounted.empty()) return;
+    state->update_wanted = true;
+    if (std::exchange(state->updating, true)) return;
+    spawn(executor_, update_loop(shared_from_this(), state));
+  }
+
+  // Re-projects content until it is current. Failures (an object that was deleted under a running
+  // pod) are tried again with back-off.
+  static Task<void> update_loop(std::shared_ptr<Manager> self, PodVolumesPtr state) {
+    Duration delay = kFirstRetry;
+    while (state->update_wanted && !state->released) {
+      state->update_wanted = false;
+      std::vector<std::string> failed;
+      co_await state->turn.take();
+      if (!state->released) failed = co_await self->set_up(state, true);
+      state->turn.give_back();
+      if (failed.empty()) {
+        delay = kFirstRetry;
+        continue;
+      }
+      state->update_wanted = true;
+      Duration pause = delay;
+      delay = std::min(delay * 2, kLastRetry);
+      (void)co_await state->kick.wait_for(pause);
+    }
+    state->updating = false;
+  }
+
+  void start_refresh(PodVolumesPtr state) {
+    if (!tokens_.next_refresh(state->pod->metadata.uid).has_value()) return;
+    if (std::exchange(state->refreshing, true)) return;
+    spawn(executor_, refresh_loop(shared_from_this(), std::move(state)));
+  }
+
+  // Sleeps until a token is due, then has the volumes projected anew, which fetches it.
+  static Task<void> refresh_loop(std::shared_ptr<Manager> self, PodVolumesPtr state) {
+    std::string uid = state->pod->metadata.uid.str();
+    while (!state->released) {
+      std::optional<WallTime> due = self->tokens_.next_refresh(uid);
+      if (!due.has_value()) break;
+      Duration left = *due - Clock::real().now();
+      if (left <= Duration::zero()) {
+        self->wants_update(uid);
+        // The update moves the time on; give it the chance to run.
+        left = kFirstRetry;
+      }
+      Duration pause = std::min(left, kLongestSleep);
+      (void)co_await state->kick.wait_for(pause);
+    }
+    state->refreshing = false;
+  }
+
+  ObjectSource& objects_;
+  TokenSource tokens_;
+  std::shared_ptr<Mounter> mounter_;
+  Executor executor_;
+  VolumeManager::Config config_;
+  std::map<std::string, PodVolumesPtr> pods_;  // by uid
+  bool stopped_ = false;
+};
+
+// What the caller owns; detached work keeps the Manager itself alive.
+class VolumeManagerHandle final : public VolumeManager {
+ public:
+  explicit VolumeManagerHandle(std::shared_ptr<Manager> manager) : manager_(std::move(manager)) {
+    manager_->start();
+  }
+  ~VolumeManagerHandle() override { manager_->stop(); }
+  Task<Result<MountedVolumes>> prepare(PodPtr pod) override {
+    return manager_->prepare(std::move(pod));
+  }
+  void pod_updated(PodPtr pod) override { manager_->pod_updated(std::move(pod)); }
+  void release(std::string_view uid) override { manager_->release(uid); }
+  Task<Result<std::vector<api::cri_v1::Mount>>> container_mounts(
+      ContainerContext context) override {
+    return manager_->container_mounts(std::move(context));
+  }
+  Task<Status> cleanup(std::string uid) override { return manager_->cleanup(std::move(uid)); }
+  Task<Result<std::map<std::string, int64_t>>> empty_dir_usage(std::string uid) override {
+    return manager_->empty_dir_usage(std::move(uid));
+  }
+  std::vector<std::string> pods_on_disk() const override { return manager_->pods_on_disk(); }
+  std::string pod_dir(std::string_view uid) const override { return manager_->pod_dir(uid); }
+
+ private:
+  std::shared_ptr<Manager> manager_;
+};
+
+}  // namespace
+
+std::unique_ptr<VolumeManager> make_volume_manager(client::Client& client, ObjectSource& objects,
+                                                   std::shared_ptr<Mounter> mounter,
+                                                   Executor executor,
+                                                   VolumeManager::Config config) {
+  auto manager = std::make_shared<Manager>(client, objects, std::move(mounter), std::move(executor),
+                                           std::move(config));
+  return std::make_unique<VolumeManagerHandle>(std::move(manager));
+}
+
+}  // namespace knarr::kubelet
