@@ -49,12 +49,20 @@ struct EventLoops::Impl {
     co_await std::move(stopping);
     self->main.stop();
   }
+  void report(const Status& status) {
+    if (status.ok()) return;
+    std::fprintf(stderr, "error: %.*s\n", static_cast<int>(status.message().size()), status.message().data());
+    exit_code = 1;
+  }
   static Task<void> run_boot(Impl* self, Task<Status> boot) {
     Status status = co_await std::move(boot);
-    if (status.ok()) co_return;
-    std::fprintf(stderr, "error: %.*s\n", static_cast<int>(status.message().size()), status.message().data());
-    self->exit_code = 1;
-    if (!self->stopping) self->stop_once();
+    self->report(status);
+    if (!status.ok() && !self->stopping) self->stop_once();
+  }
+  static Task<void> run_work(Impl* self, Task<Status> work) {
+    Status status = co_await std::move(work);
+    self->report(status);
+    self->main.stop();
   }
 };
 
@@ -86,6 +94,12 @@ int EventLoops::run(Task<Status> boot, std::function<Task<void>()> stop) {
   impl_->signals = std::make_unique<asio::signal_set>(impl_->main, SIGINT, SIGTERM);
   impl_->await_signal();
   spawn(main(), Impl::run_boot(impl_.get(), std::move(boot)));
+  impl_->main.run();
+  return impl_->exit_code;
+}
+
+int EventLoops::run_once(Task<Status> work) {
+  spawn(main(), Impl::run_work(impl_.get(), std::move(work)));
   impl_->main.run();
   return impl_->exit_code;
 }

@@ -22,6 +22,8 @@ class EventLoops {
   // Runs `boot` on the main loop, then waits for SIGINT or SIGTERM (or a failure of boot), then runs `stop`. A second signal ends the process at once.
   // Returns the exit code; a failure of boot is printed as one line.
   int run(Task<Status> boot, std::function<Task<void>()> stop);
+  // For a command that ends by itself: runs `work` to its end.
+  int run_once(Task<Status> work);
 
  private:
   struct Impl;

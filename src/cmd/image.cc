@@ -20,15 +20,6 @@ Task<Status> load(std::string socket, std::vector<std::string> files) {
   co_return Status();
 }
 
-// A command that ends by itself: its boot is all of it.
-Task<Status> load_and_leave(std::string socket, std::vector<std::string> files) {
-  Status status = co_await load(std::move(socket), std::move(files));
-  ::raise(SIGTERM);
-  co_return status;
-}
-
-Task<void> nothing() { co_return; }
-
 }  // namespace
 
 int image_main(int argc, char** argv) {
@@ -44,7 +35,7 @@ int image_main(int argc, char** argv) {
   std::string socket = endpoint.empty() ? data_dir + "/containerd/containerd.sock" : endpoint;
   if (socket.starts_with("unix://")) socket = socket.substr(7);
   EventLoops loops(0);
-  return loops.run(load_and_leave(std::move(socket), std::move(files)), nothing);
+  return loops.run_once(load(std::move(socket), std::move(files)));
 }
 
 }  // namespace knarr::cmd

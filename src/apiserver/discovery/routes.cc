@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apiserver/routes.h"
+
+#include "apiserver/discovery/documents.h"
+#include "apiserver/discovery/health.h"
+#include "apiserver/discovery/version.h"
+
+namespace knarr::apiserver {
+namespace {
+
+constexpr Route kRoutes[] = {
+    {"/api", true, discovery::serve_api},
+    {"/apis", true, discovery::serve_apis},
+    {"/healthz", true, discovery::serve_health},
+    {"/livez", true, discovery::serve_health},
+    {"/readyz", true, discovery::serve_health},
+    {"/version", false, discovery::serve_version},
+    {"/version/", false, discovery::serve_version},
+};
+
+}  // namespace
+
+std::span<const Route> routes() { return kRoutes; }
+
+}  // namespace knarr::apiserver
