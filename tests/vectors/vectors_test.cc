@@ -83,7 +83,7 @@ class Vectors : public testing::TestWithParam<std::string> {
     Result<json::Value> tree = json::parse(encode(Encoding::kJson, kind, object));
     ASSERT_TRUE(tree.ok()) << from << ": " << tree.status().message();
     EXPECT_EQ(json::to_pretty(*tree), expected(".json")) << "JSON, decoded from " << from;
-    if (false) EXPECT_EQ(encode(Encoding::kYaml, kind, object), expected(".yaml")) << "YAML, decoded from " << from;
+    EXPECT_EQ(encode(Encoding::kYaml, kind, object), expected(".yaml")) << "YAML, decoded from " << from;
     EXPECT_TRUE(encode(Encoding::kProtobuf, kind, object) == expected(".pb")) << "protobuf, decoded from " << from;
   }
 };
@@ -99,7 +99,7 @@ TEST_P(Vectors, RoundTrip) {
   ASSERT_TRUE(kind.ok()) << kind.status().message();
   if (*kind == nullptr && is_dropped(GetParam())) return;
   ASSERT_NE(*kind, nullptr) << "no such kind";
-  for (auto [encoding, extension] : {std::pair(Encoding::kJson, ".json"),
+  for (auto [encoding, extension] : {std::pair(Encoding::kJson, ".json"), std::pair(Encoding::kYaml, ".yaml"),
                                      std::pair(Encoding::kProtobuf, ".pb")}) {
     Object object(*(*kind)->type);
     DecodeReport report;
