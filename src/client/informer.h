@@ -56,6 +56,7 @@ class Informer {
   using Ptr = std::shared_ptr<const T>;
   explicit Informer(std::shared_ptr<InformerCore> core) : core_(std::move(core)) {}
   InformerCore& core() const { return *core_; }
+  const std::shared_ptr<InformerCore>& core_ptr() const { return core_; }
   bool synced() const { return core_->synced(); }
   Task<void> wait_synced() const { return core_->wait_synced(); }
   Ptr get(std::string_view key) const { return cast(core_->get(key)); }

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/controller.h"
+
+#include "base/log.h"
+#include "schema/time.h"
+
+namespace knarr::controller {
+namespace {
+
+constexpr ControllerEntry kControllers[] = {
+    {"serviceaccount", start_serviceaccount},
+    {"root-ca-cert-publisher", start_root_ca_cert_publisher},
+    {"namespace", start_namespace},
+    {"replicaset", start_replicaset},
+    {"replicationcontroller", start_replicationcontroller},
+};
+
+Task<void> wait_for_cores(ControllerContext::Cores cores) {
+  for (size_t i = 0; i < cores.size(); ++i) {
+    std::shared_ptr<client::InformerCore> core = cores[i];
+    co_await core->wait_synced();
+  }
+}
+
+Task<void> call_later(ContextPtr context, ControllerContext::Cores cores, std::function<void()> start) {
+  co_await wait_for_cores(std::move(cores));
+  if (!context->stopped()) start();
+}
+
+Task<void> period_loop(ContextPtr context, Duration period, std::function<Task<void>()> step) {
+  while (!context->stopped()) {
+    Task<void> task = step();
+    co_await std::move(task);
+    co_await sleep_for(period);
+  }
+}
+
+bool selected(const ControllerEntry& entry, const std::vector<std::string>& selection) {
+  bool all = false;
+  for (const std::string& word : selection) {
+    if (word == entry.name) return true;
+    if (word.size() > 1 && word[0] == '-' && std::string_view(word).substr(1) == entry.name) return false;
+    if (word == "*") all = true;
+  }
+  return all && entry.on_by_default;
+}
+
+}  // namespace
+
+std::span<const ControllerEntry> controller_table() { return kControllers; }
+
+std::shared_ptr<client::WorkQueue> ControllerContext::make_queue(std::string name) {
+  queues_.push_back(std::make_shared<client::WorkQueue>(executor, std::move(name)));
+  return queues_.back();
+}
+
+std::shared_ptr<client::EventRecorder> ControllerContext::recorder(const std::string& component) {
+  for (auto& [name, recorder] : recorders_)
+    if (name == component) return recorder;
+  recorders_.emplace_back(component, std::make_shared<client::EventRecorder>(client, executor, component));
+  return recorders_.back().second;
+}
+
+void ControllerContext::call_when_synced(Cores cores, std::function<void()> start) {
+  spawn(executor, call_later(shared_from_this(), std::move(cores), std::move(start)));
+}
+
+void ControllerContext::run_when_synced(Cores cores, std::shared_ptr<client::WorkQueue> queue, std::string name, int workers,
+                                        client::Reconcile reconcile) {
+  call_when_synced(std::move(cores), [executor = executor, queue, name, workers, reconcile] {
+    client::run_workers(executor, queue, name, workers, reconcile);
+  });
+}
+
+void ControllerContext::run_periodically(Duration period, std::function<Task<void>()> step) {
+  spawn(executor, period_loop(shared_from_this(), period, std::move(step)));
+}
+
+void ControllerContext::stop() {
+  stopped_ = true;
+  for (auto& queue : queues_) queue->shut_down();
+}
+
+schema::Time ControllerContext::now() const { return schema::to_time(clock.now()); }
+
+Status start_controllers(const ContextPtr& context, const std::vector<std::string>& selection) {
+  for (const std::string& word : selection) {
+    std::string_view name = word.starts_with('-') ? std::string_view(word).substr(1) : std::string_view(word);
+    bool known = name == "*";
+    for (const ControllerEntry& entry : kControllers) known = known || entry.name == name;
+    if (!known) log_warning("Unknown controller was ignored", {{"controller", name}});
+  }
+  for (const ControllerEntry& entry : kControllers) {
+    if (!selected(entry, selection)) continue;
+    entry.start(context);
+    log_debug("Started controller", {{"controller", entry.name}});
+  }
+  context->informers.start();
+  return {};
+}
+
+}  // namespace knarr::controller

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every controller is given, and the table of them.
+//
+// A controller is a handler that only enqueues keys and a reconcile function that only reads caches and writes through the client. Each lives
+// in one file, is made by its start function, and is kept alive by the handlers and workers that it registered. Everything runs on one
+// executor, so that no controller locks. Names, event texts, conditions and labels are upstream's (v1.28).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "client/client.h"
+#include "client/events.h"
+#include "client/informer.h"
+#include "client/work_queue.h"
+
+namespace knarr::controller {
+
+struct Options {
+  std::string cluster_cidr;                  // "10.244.0.0/16"; "" = nodes get no pod CIDR
+  int node_cidr_mask_size = 24;
+  std::string service_cidr;                  // kept free of node CIDRs
+  bool allocate_node_cidrs = true;
+  std::string root_ca_pem;                   // for kube-root-ca.crt; "" = not published
+  std::string service_account_key_pem;       // RSA or EC private key, for token Secrets; "" = none are made
+  std::string service_account_issuer = "https://kubernetes.default.svc";
+  Duration node_monitor_period = std::chrono::seconds(5);
+  Duration node_monitor_grace_period = std::chrono::seconds(40);
+  Duration node_startup_grace_period = std::chrono::seconds(60);
+  int terminated_pod_gc_threshold = 12500;
+  // Upstream waits 5 s before it empties a namespace, so that other API servers hear of the deletion. With one server there is nobody to
+  // wait for.
+  Duration namespace_deletion_grace = std::chrono::seconds(5);
+};
+
+class ControllerContext : public std::enable_shared_from_this<ControllerContext> {
+ public:
+  ControllerContext(client::Client& client, client::InformerFactory& informers, const Clock& clock, Executor executor, Options options)
+      : client(client), informers(informers), clock(clock), executor(std::move(executor)), options(std::move(options)) {}
+
+  client::Client& client;
+  client::InformerFactory& informers;
+  const Clock& clock;
+  const Executor executor;
+  const Options options;
+
+  // Shut down by stop().
+  std::shared_ptr<client::WorkQueue> make_queue(std::string name);
+  // One recorder a component ("replicaset-controller"), shared.
+  std::shared_ptr<client::EventRecorder> recorder(const std::string& component);
+  // Starts the workers once these informers have delivered their first list.
+  using Cores = std::vector<std::shared_ptr<client::InformerCore>>;
+  void run_when_synced(Cores cores, std::shared_ptr<client::WorkQueue> queue, std::string name, int workers, client::Reconcile reconcile);
+  // The same for a loop of the controller's own. `start` is called once.
+  void call_when_synced(Cores cores, std::function<void()> start);
+  // Sleeps `period` between calls until stop(); the first call comes at once. The context lives while the loop does.
+  void run_periodically(Duration period, std::function<Task<void>()> step);
+
+  void stop();
+  bool stopped() const { return stopped_; }
+  schema::Time now() const;
+
+ private:
+  std::vector<std::shared_ptr<client::WorkQueue>> queues_;
+  std::vector<std::pair<std::string, std::shared_ptr<client::EventRecorder>>> recorders_;
+  bool stopped_ = false;
+};
+using ContextPtr = std::shared_ptr<ControllerContext>;
+
+struct ControllerEntry {
+  std::string_view name;                     // upstream's: "deployment", "root-ca-cert-publisher"
+  void (*start)(const ContextPtr& context);
+  bool on_by_default = true;
+};
+// In the order of starting.
+std::span<const ControllerEntry> controller_table();
+
+// `selection` as --controllers: "*" all that are on by default, "name" on, "-name" off. 400 for a name nobody knows.
+Status start_controllers(const ContextPtr& context, const std::vector<std::string>& selection);
+
+// One each; in the file of that name.
+void start_namespace(const ContextPtr& context);
+void start_serviceaccount(const ContextPtr& context);
+void start_root_ca_cert_publisher(const ContextPtr& context);
+void start_replicaset(const ContextPtr& context);
+void start_replicationcontroller(const ContextPtr& context);
+
+}  // namespace knarr::controller
