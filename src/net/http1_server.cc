@@ -178,7 +178,8 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
     Body out(make_head(status, headers));
     if (!bodiless) out.append(std::move(body));
     Status sent = co_await connection_->stream->write(out);
-    co_return note(sent);
+    if (!sent.ok()) co_await lose();
+    co_return sent;
   }
 
   Task<Status> start(int status, Headers headers) override {
@@ -197,7 +198,8 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
     std::string head = make_head(status, headers);
     std::string_view view = head;
     Status sent = co_await connection_->stream->write(view);
-    co_return note(sent);
+    if (!sent.ok()) co_await lose();
+    co_return sent;
   }
 
   Task<Status> write(Body body) override {
@@ -215,7 +217,8 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
     } else {
       sent = co_await connection_->stream->write(body);
     }
-    co_return note(sent);
+    if (!sent.ok()) co_await lose();
+    co_return sent;
   }
 
   Task<Status> finish(Headers trailers) override {
@@ -229,7 +232,8 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
     end += "\r\n";
     std::string_view view = end;
     Status sent = co_await connection_->stream->write(view);
-    co_return note(sent);
+    if (!sent.ok()) co_await lose();
+    co_return sent;
   }
 
   Task<Result<std::unique_ptr<ByteStream>>> upgrade(Headers headers) override {
@@ -242,7 +246,10 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
     head += "\r\n";
     std::string_view view = head;
     Status sent = co_await connection_->stream->write(view);
-    if (!sent.ok()) co_return note(sent);
+    if (!sent.ok()) {
+      co_await lose();
+      co_return sent;
+    }
     connection_->upgraded = true;
     connection_->on_gone = nullptr;
     std::unique_ptr<ByteStream> stream = std::make_unique<UpgradedStream>(connection_);
@@ -312,12 +319,13 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
     return head;
   }
 
-  Status note(Status sent) {
-    if (!sent.ok()) {
-      keep_alive_ = false;
-      connection_->close();
-    }
-    return sent;
+  // The peer has gone. The callback comes before the failing call returns: afterwards the handler may be over.
+  Task<void> lose() {
+    keep_alive_ = false;
+    connection_->close();
+    if (!connection_->on_gone) co_return;
+    connection_->post_gone();
+    co_await yield_now();
   }
 
   std::shared_ptr<Http1Connection> connection_;

@@ -325,13 +325,17 @@ void Http2Connection::close_stream(int32_t id, uint32_t error) {
   if (error == NGHTTP2_REFUSED_STREAM) stream->refused = true;
   stream->out.clear();
   stream->out_index = stream->out_offset = stream->out_size = 0;
+  if (stream->on_closed) {
+    // Before the calls that fail now return; and not at all once the user has taken it back.
+    post(executor_, [stream] {
+      std::function<void()> callback = std::move(stream->on_closed);
+      stream->on_closed = nullptr;
+      if (callback) callback();
+    });
+  }
   stream->readable.set();
   stream->writable.set();
   on_stream_gone(*stream);
-  if (stream->on_closed) {
-    post(executor_, std::move(stream->on_closed));
-    stream->on_closed = nullptr;
-  }
 }
 
 void Http2Connection::fail_streams() {

@@ -103,8 +103,13 @@ class Http2Writer final : public ResponseWriter {
   bool closed() const override { return stream_->closed && !stream_->out_sent; }
   void on_close(std::function<void()> callback) override {
     if (finished_) return;
-    if (stream_->closed) post(stream_->connection->executor(), std::move(callback));
-    else stream_->on_closed = std::move(callback);
+    stream_->on_closed = std::move(callback);
+    if (!stream_->closed) return;
+    post(stream_->connection->executor(), [stream = stream_] {
+      std::function<void()> callback = std::move(stream->on_closed);
+      stream->on_closed = nullptr;
+      if (callback) callback();
+    });
   }
 
  private:
