@@ -239,7 +239,7 @@ class Generator:
                 if "atomic" in (a.get("map"), a.get("struct")):
                     list_type = "atomic"
                 strategy, _, merge_key = a.get("patch", "").partition(":")
-                bits = sum(bit for word, bit in (("merge", 1), ("retainKeys", 2)) if word in strategy.split(","))
+                bits = sum(bit for word, bit in (("merge", 1), ("retainKeys", 2), ("replace", 4)) if word in strategy.split(","))
                 metas.append(f"{{{self.text(a.get('default', ''))}, {self.text(merge_key)}, {self.text(keys)}, "
                              f"{self.text(a.get('enum', ''))}, {self.text(a.get('description', ''))}, FieldMeta::{lists[list_type]}, {bits}}}")
             tagged = sorted((f.tag, i) for i, f in enumerate(struct.fields) if f.tag)

@@ -12,25 +12,81 @@ namespace knarr::json {
 
 using schema::JsonReader;
 
+namespace {
+// All that walks trees recurses: this deep at most.
+constexpr int kMaxTreeDepth = 2000;
+
+template <class T>
+const T& none() {
+  static const T kNone;
+  return kNone;
+}
+}  // namespace
+
+int64_t Value::cut(double number) {
+  constexpr double kLimit = 9223372036854775808.0;
+  if (std::isnan(number)) return 0;
+  if (number >= kLimit) return INT64_MAX;
+  return number < -kLimit ? INT64_MIN : static_cast<int64_t>(number);
+}
+
+void Value::copy_from(const Value& other) {
+  switch (other.type_) {
+    case Type::kString: string_ = new std::string(*other.string_); break;
+    case Type::kArray: array_ = new Array(*other.array_); break;
+    case Type::kObject: members_ = new Members(*other.members_); break;
+    default: int_ = other.int_;
+  }
+  type_ = other.type_;
+}
+
+void Value::destroy() {
+  if (type_ == Type::kString) delete string_;
+  if (type_ == Type::kArray) delete array_;
+  if (type_ == Type::kObject) delete members_;
+}
+
+const std::string& Value::as_string() const { return type_ == Type::kString ? *string_ : none<std::string>(); }
+const Value::Array& Value::items() const { return type_ == Type::kArray ? *array_ : none<Array>(); }
+const Value::Members& Value::members() const { return type_ == Type::kObject ? *members_ : none<Members>(); }
+
+Value::Array& Value::items() {
+  if (type_ != Type::kArray) {
+    auto* made = new Array();
+    *this = Value();
+    array_ = made;
+    type_ = Type::kArray;
+  }
+  return *array_;
+}
+
+Value::Members& Value::members() {
+  if (type_ != Type::kObject) {
+    auto* made = new Members();
+    *this = Value();
+    members_ = made;
+    type_ = Type::kObject;
+  }
+  return *members_;
+}
+
 const Value* Value::find(std::string_view key) const {
   if (type_ != Type::kObject) return nullptr;
-  for (const Member& member : members_)
+  for (const Member& member : *members_)
     if (member.first == key) return &member.second;
   return nullptr;
 }
 
 Value& Value::operator[](std::string_view key) {
-  if (type_ != Type::kObject) *this = object();
   if (Value* found = find(key)) return *found;
-  members_.emplace_back(std::string(key), Value());
-  return members_.back().second;
+  return members().emplace_back(std::string(key), Value()).second;
 }
 
 bool Value::erase(std::string_view key) {
   if (type_ != Type::kObject) return false;
-  for (auto at = members_.begin(); at != members_.end(); ++at) {
+  for (auto at = members_->begin(); at != members_->end(); ++at) {
     if (at->first != key) continue;
-    members_.erase(at);
+    members_->erase(at);
     return true;
   }
   return false;
@@ -54,14 +110,15 @@ bool operator==(const Value& a, const Value& b) {
   if (a.type_ != b.type_) return false;
   switch (a.type_) {
     case Value::Type::kBool: return a.bool_ == b.bool_;
-    case Value::Type::kString: return a.string_ == b.string_;
-    case Value::Type::kArray: return a.array_ == b.array_;
+    case Value::Type::kString: return *a.string_ == *b.string_;
+    case Value::Type::kArray: return *a.array_ == *b.array_;
     case Value::Type::kObject: {
-      if (a.members_.size() != b.members_.size()) return false;
-      for (size_t i = 0; i < a.members_.size(); ++i) {
-        const Value::Member& member = a.members_[i];
+      if (a.members_->size() != b.members_->size()) return false;
+      for (size_t i = 0; i < a.members_->size(); ++i) {
+        const Value::Member& member = (*a.members_)[i];
+        const Value::Member& same_place = (*b.members_)[i];
         // Mostly the order is the same.
-        const Value* other = b.members_[i].first == member.first ? &b.members_[i].second : b.find(member.first);
+        const Value* other = same_place.first == member.first ? &same_place.second : b.find(member.first);
         if (other == nullptr || !(member.second == *other)) return false;
       }
       return true;
@@ -128,19 +185,23 @@ class TreeParser {
 
   bool parse_array(Value& value) {
     value = Value::array();
-    if (!reader_.begin_array()) return false;
+    if (!enter() || !reader_.begin_array()) return false;
+    Value::Array& items = value.items();
     size_t path_size = path_.size();
     for (size_t i = 0; reader_.next_element(); ++i) {
       if (duplicates_ != nullptr) path_ += "[" + std::to_string(i) + "]";
-      if (!parse_value(value.items().emplace_back())) return false;
+      if (!parse_value(items.emplace_back())) return false;
       path_.resize(path_size);
     }
+    --depth_;
     return !reader_.failed();
   }
 
+  bool enter() { return ++depth_ <= kMaxTreeDepth || reader_.fail("exceeded max depth"); }
+
   bool parse_object(Value& value) {
     value = Value::object();
-    if (!reader_.begin_object()) return false;
+    if (!enter() || !reader_.begin_object()) return false;
     absl::flat_hash_map<std::string, size_t> index;
     Value::Members& members = value.members();
     size_t path_size = path_.size();
@@ -161,6 +222,7 @@ class TreeParser {
       members[at].second = std::move(parsed);
       path_.resize(path_size);
     }
+    --depth_;
     return !reader_.failed();
   }
 
@@ -177,6 +239,7 @@ class TreeParser {
 
   JsonReader reader_;
   std::vector<std::string>* duplicates_;
+  int depth_ = 0;
   std::string path_;
   std::string too_big_;
 };

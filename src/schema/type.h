@@ -73,7 +73,8 @@ struct FieldMeta {
   uint32_t enum_values;   // comma separated
   uint32_t description;
   enum ListType : uint8_t { kNone, kAtomic, kSet, kMap } list_type;  // x-kubernetes-list-type (or map-type/struct atomic: kAtomic)
-  enum PatchStrategy : uint8_t { kReplace = 0, kMerge = 1, kRetainKeys = 2 };
+  // Without any: objects merge, lists are replaced. kReplaceWhole: objects are replaced too.
+  enum PatchStrategy : uint8_t { kReplace = 0, kMerge = 1, kRetainKeys = 2, kReplaceWhole = 4 };
   uint8_t patch_strategy;  // bits of PatchStrategy
 };
 
