@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmd/commands.h"
+#include "cmd/flags.h"
+#include "cmd/serve_api.h"
+
+namespace knarr::cmd {
+namespace {
+
+struct State {
+  std::shared_ptr<ApiServing> serving;
+};
+
+Task<Status> boot(const EventLoops* loops, ApiServingOptions options, std::shared_ptr<State> state) {
+  auto serving = co_await serve_api(loops, &Clock::real(), std::move(options));
+  if (!serving.ok()) co_return serving.status();
+  state->serving = std::move(*serving);
+  log_info("Serving the API", {{"port", int64_t{state->serving->port}}});
+  co_return Status();
+}
+
+Task<void> stop(std::shared_ptr<State> state) {
+  if (state->serving != nullptr) co_await state->serving->stop();
+}
+
+}  // namespace
+
+int kube_apiserver_main(int argc, char** argv) {
+  ComponentApp app("The Kubernetes API server", "kube-apiserver");
+  ApiServingOptions options;
+  options.store_dir = "/var/lib/knarr/apiserver";
+  std::string bind_address = "0.0.0.0";
+  std::vector<std::string> etcd_servers;
+  apiserver::Options& api = options.api;
+  int port = 6443;
+  app.add_option("--data-dir", options.store_dir, "directory of the embedded store");
+  app.add_option("--etcd-servers", etcd_servers, "not available yet: the store is embedded (--data-dir)");
+  app.add_option("--secure-port", port, "port of HTTPS")->check(CLI::Range(0, 65535));
+  app.add_option("--bind-address", bind_address, "address to listen on");
+  app.add_option("--advertise-address", api.advertise_address, "address of the kubernetes Service's endpoint");
+  app.add_option("--tls-cert-file", options.tls.cert_file, "server certificate")->required();
+  app.add_option("--tls-private-key-file", options.tls.key_file, "its key")->required();
+  app.add_option("--client-ca-file", api.client_ca_file, "CA of client certificates");
+  app.add_option("--requestheader-client-ca-file", api.requestheader_client_ca_file, "CA of authenticating proxies");
+  app.add_option("--service-account-key-file", api.service_account_key_file, "verifies service account tokens");
+  app.add_option("--service-account-signing-key-file", api.service_account_signing_key_file, "signs service account tokens");
+  app.add_option("--service-account-issuer", api.service_account_issuer, "issuer of service account tokens");
+  app.add_option("--service-cluster-ip-range", api.service_cidr, "CIDR of cluster IPs");
+  app.add_option("--service-node-port-range", api.node_port_range, "ports for NodePort services");
+  app.add_option("--kubelet-client-certificate", api.kubelet_client_cert_file, "client certificate towards kubelets");
+  app.add_option("--kubelet-client-key", api.kubelet_client_key_file, "its key");
+  app.add_option("--kubelet-certificate-authority", api.kubelet_ca_file, "CA of the kubelets' certificates");
+  app.add_option("--token-auth-file", api.token_auth_file, "static bearer tokens");
+  app.add_option("--authorization-mode", api.authorization_mode, "list of authorizers")->delimiter('\0');
+  app.add_bool("--anonymous-auth", api.anonymous_auth, "lets requests without credentials in as system:anonymous");
+  app.add_option("--enable-admission-plugins", api.enable_admission_plugins, "beside those that are on");
+  app.add_option("--disable-admission-plugins", api.disable_admission_plugins, "of those that are on");
+  app.add_option("--runtime-config", api.runtime_config, "API versions to turn on or off");
+  app.accept({"allow-privileged", "enable-bootstrap-token-auth", "etcd-cafile", "etcd-certfile", "etcd-keyfile", "proxy-client-cert-file",
+              "proxy-client-key-file", "requestheader-allowed-names", "requestheader-extra-headers-prefix", "requestheader-group-headers",
+              "requestheader-username-headers", "kubelet-preferred-address-types", "max-requests-inflight", "max-mutating-requests-inflight",
+              "enable-aggregator-routing", "profiling", "feature-gates"});
+  CLI11_PARSE(app, argc, argv);
+  app.apply_logging();
+  if (!etcd_servers.empty()) {
+    std::fprintf(stderr, "error: --etcd-servers: this version keeps its own store; give --data-dir instead\n");
+    return 2;
+  }
+  options.listen = bind_address + ":" + std::to_string(port);
+  options.tls.client_ca_file = api.client_ca_file;
+  EventLoops loops(2);
+  auto state = std::make_shared<State>();
+  return loops.run(boot(&loops, std::move(options), state), [state] { return stop(state); });
+}
+
+}  // namespace knarr::cmd
