@@ -48,6 +48,27 @@ Task<void> Event::wait() {
   co_await asio::async_initiate<asio::use_awaitable_t<>, void()>(initiation, token);
 }
 
+Task<void> Gate::enter() {
+  if (!held_) {
+    held_ = true;
+    co_return;
+  }
+  Event turn;
+  waiting_.push_back(&turn);
+  co_await turn.wait();
+}
+
+void Gate::leave() {
+  if (waiting_.empty()) {
+    held_ = false;
+    return;
+  }
+  // Stays held, on behalf of the next.
+  Event* next = waiting_.front();
+  waiting_.pop_front();
+  next->set();
+}
+
 struct Alarm::Impl {
   explicit Impl(Executor e) : timer(std::move(e)) {}
   asio::steady_timer timer;

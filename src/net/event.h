@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two waiting primitives of this module, cheaper than base's Notifier: no timer and no allocation until somebody waits.
+// The waiting primitives of this module, cheaper than base's Notifier: no timer and no allocation until somebody waits.
 // Everything happens on the executor of the waiting coroutine.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 
@@ -28,6 +29,17 @@ class Event {
   friend struct EventInitiation;
   bool set_ = false;
   std::unique_ptr<Waiter> waiter_;
+};
+
+// Lets one coroutine at a time through, in order of arrival. The holder leaves before it ends.
+class Gate {
+ public:
+  Task<void> enter();
+  void leave();
+
+ private:
+  bool held_ = false;
+  std::deque<Event*> waiting_;  // in the frames of their coroutines
 };
 
 // Calls back once after a time, on its executor, unless cancelled, armed anew or destroyed.
