@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apiserver/core.h"
+
+#include <boost/asio/post.hpp>
+
+#include "apiserver/conversion.h"
+#include "apiserver/errors.h"
+#include "apiserver/handlers/handlers.h"
+#include "apiserver/registry/metadata.h"
+#include "apiserver/routes.h"
+#include "apiserver/subresource_handlers.h"
+#include "base/log.h"
+
+namespace knarr::apiserver {
+namespace {
+
+bool contains(const std::vector<std::string>& list, std::string_view name) {
+  for (const std::string& each : list)
+    if (each == name) return true;
+  return false;
+}
+
+// Whether a resource of the tables is on: by default, or by --runtime-config (group/version=true, api/all=true).
+bool is_on(const Options& options, const schema::Resource& resource) {
+  bool on = resource.served;
+  for (const std::string& setting : options.runtime_config) {
+    size_t equals = setting.find('=');
+    std::string_view key = std::string_view(setting).substr(0, equals);
+    bool value = equals == std::string::npos || std::string_view(setting).substr(equals + 1) != "false";
+    if (key == "api/all" || key == resource.api_version || key == std::string(resource.api_version) + "/" + std::string(resource.plural)) on = value;
+  }
+  return on;
+}
+
+std::vector<std::unique_ptr<authz::Authorizer>> authorizers(const Options& options) {
+  std::vector<std::unique_ptr<authz::Authorizer>> members;
+  members.push_back(authz::make_privileged_group_authorizer());
+  if (options.authorization_mode == "AlwaysAllow") members.push_back(authz::make_always_allow_authorizer());
+  else members.push_back(authz::make_authenticated_authorizer());
+  return members;
+}
+
+const schema::Subresource* find_subresource(const schema::Resource& resource, std::string_view name) {
+  for (const schema::Subresource& subresource : resource.subresources)
+    if (subresource.name == name) return &subresource;
+  return nullptr;
+}
+
+uint16_t verb_bit(std::string_view verb) {
+  if (verb == "get") return schema::kGet;
+  if (verb == "list") return schema::kList;
+  if (verb == "watch") return schema::kWatch;
+  if (verb == "create") return schema::kCreate;
+  if (verb == "update") return schema::kUpdate;
+  if (verb == "patch") return schema::kPatch;
+  if (verb == "delete") return schema::kDelete;
+  if (verb == "deletecollection") return schema::kDeleteCollection;
+  return 0;
+}
+
+// The route that a path belongs to: exact ones first, then the longest prefix.
+const Route* find_route(std::string_view path) {
+  const Route* best = nullptr;
+  for (const Route& route : routes()) {
+    if (route.path == path && !route.prefix) return &route;
+    if (!route.prefix || !path.starts_with(route.path)) continue;
+    bool whole = path.size() == route.path.size() || route.path.ends_with('/') || path[route.path.size()] == '/';
+    if (whole && (best == nullptr || route.path.size() > best->path.size())) best = &route;
+  }
+  return best;
+}
+
+}  // namespace
+
+Core::Core(Executor executor, std::shared_ptr<store::Store> store, const Clock& clock, Options options)
+    : executor_(std::move(executor)), store_(std::move(store)), clock_(clock), options_(std::move(options)) {
+  for (const schema::Resource& resource : schema::builtin_resources()) {
+    if (!is_on(options_, resource) || (resource.verbs & (schema::kList | schema::kCreate)) == 0) continue;
+    // Reviews and bindings are answered, not kept.
+    if (resource.list_type == nullptr || (resource.verbs & schema::kList) == 0 || (resource.verbs & schema::kCreate) == 0) continue;
+    const schema::Resource& stored = storage_resource(resource);
+    auto& cache = caches_[&stored];
+    if (cache == nullptr) cache = std::make_shared<WatchCache>(store_, stored, executor_);
+  }
+  for (const admission::Plugin& plugin : admission::plugins()) {
+    bool on = (plugin.on_by_default || contains(options_.enable_admission_plugins, plugin.name)) &&
+              !contains(options_.disable_admission_plugins, plugin.name);
+    if (on) plugins_.push_back(&plugin);
+  }
+  authorizer_ = authz::make_union_authorizer(authorizers(options_));
+}
+
+Core::~Core() = default;
+
+Task<Status> Core::start() {
+  for (auto& [resource, cache] : caches_) {
+    Status status = co_await cache->load();
+    if (!status.ok()) co_return status.with_context("loading " + std::string(resource->plural));
+  }
+  auto authenticator = authn::make_authenticator(*this);
+  if (!authenticator.ok()) co_return authenticator.status();
+  authenticator_ = std::move(*authenticator);
+  ready_ = true;
+  co_return Status();
+}
+
+Task<void> Core::stop() {
+  stopping_ = true;
+  std::vector<std::pair<Executor, std::weak_ptr<CacheWatch>>> watches;
+  {
+    std::lock_guard lock(watches_mutex_);
+    for (auto& [id, watch] : watches_) watches.push_back(watch);
+  }
+  for (auto& [executor, watch] : watches) {
+    boost::asio::post(executor, [weak = watch] {
+      if (auto alive = weak.lock()) alive->wake();
+    });
+  }
+  co_return;
+}
+
+Core::WatchGuard::WatchGuard(Core& core, Executor executor, std::weak_ptr<CacheWatch> watch) : core_(core) {
+  std::lock_guard lock(core_.watches_mutex_);
+  id_ = core_.next_watch_++;
+  core_.watches_.emplace(id_, std::pair(std::move(executor), std::move(watch)));
+}
+
+Core::WatchGuard::~WatchGuard() {
+  std::lock_guard lock(core_.watches_mutex_);
+  core_.watches_.erase(id_);
+}
+
+WatchCache* Core::cache(const schema::Resource& resource) const {
+  auto at = caches_.find(&storage_resource(resource));
+  return at == caches_.end() ? nullptr : at->second.get();
+}
+
+WatchCache* Core::cache(std::string_view group, std::string_view plural) const {
+  for (const auto& [resource, cache] : caches_)
+    if (resource->group == group && resource->plural == plural) return cache.get();
+  return nullptr;
+}
+
+std::shared_ptr<const schema::Object> Core::cached(std::string_view group, std::string_view plural, std::string_view ns, std::string_view name) {
+  WatchCache* found = cache(group, plural);
+  if (found == nullptr) return nullptr;
+  found->sync();
+  CachedPtr object = found->get(ns, name);
+  return object == nullptr ? nullptr : object->object(true);
+}
+
+void Core::for_each_cached(std::string_view group, std::string_view plural, std::string_view ns,
+                           const std::function<void(const schema::Object&)>& visit) {
+  WatchCache* found = cache(group, plural);
+  if (found == nullptr) return;
+  found->sync();
+  WatchCache::Snapshot snapshot = found->snapshot(ns);
+  for (const CachedPtr& object : *snapshot.objects) visit(*object->object(true));
+}
+
+client::Client& Core::loopback() {
+  if (loopback_ == nullptr)
+    loopback_ = std::make_unique<client::Client>(local_transport({"system:apiserver", "", {"system:masters", "system:authenticated"}, {}}), "kube-apiserver");
+  return *loopback_;
+}
+
+// ---- a request's way ----------------------------------------------------------------------------------------------------------
+
+Task<void> Core::serve(net::Request& request, net::ResponseWriter& writer, std::optional<User> trusted) {
+  RequestContext context{*this, *this, request, writer, {}, {}, {}};
+  context.audit_id = request.headers.get("Audit-ID");
+  if (context.audit_id.empty() || context.audit_id.size() > 64) context.audit_id = new_uid();
+  Status status = co_await handle(context, trusted);
+  // What has begun cannot become an error any more.
+  if (!status.ok() && !writer.started()) {
+    Status ignored = co_await respond_status(context, status);
+  }
+}
+
+Task<Status> Core::handle(RequestContext& context, const std::optional<User>& trusted) {
+  auto query = net::parse_query(context.request.query);
+  if (!query.ok()) co_return bad_request(query.status().message());
+  context.query = std::move(*query);
+  auto info = parse_request_info(context.request.method, context.request.path, context.query);
+  if (!info.ok()) co_return info.status().code() == 400 ? info.status() : bad_request(info.status().message());
+  context.info = std::move(*info);
+  CO_TRY(identify(context, trusted));
+  CO_TRY(authorize(context));
+  CO_TRY(impersonate(context));
+  Status status = co_await dispatch(context);
+  co_return status;
+}
+
+Status Core::identify(RequestContext& context, const std::optional<User>& trusted) {
+  if (trusted.has_value()) {
+    context.user = *trusted;
+    return {};
+  }
+  if (authenticator_ == nullptr) return service_unavailable("the server is starting");
+  TRY_ASSIGN(context.user, authenticator_->authenticate(context.request));
+  return {};
+}
+
+Status Core::authorize(RequestContext& context) {
+  const RequestInfo& info = context.info;
+  authz::Attributes attributes{context.user, info.verb, info.is_resource, info.group, info.version, info.resource, info.subresource, info.namespace_,
+                               info.name, info.path};
+  std::string reason;
+  if (authorizer_->authorize(attributes, &reason) == authz::Decision::kAllow) return {};
+  std::string text = "User " + quoted(context.user.name) + " cannot " + info.verb;
+  if (!info.is_resource) {
+    text += " path " + quoted(info.path);
+  } else {
+    std::string resource = info.subresource.empty() ? info.resource : info.resource + "/" + info.subresource;
+    text += " resource " + quoted(resource) + " in API group " + quoted(info.group);
+    text += info.namespace_.empty() ? " at the cluster scope" : " in the namespace " + quoted(info.namespace_);
+  }
+  if (!reason.empty()) text += ": " + reason;
+  return forbidden(info.is_resource ? info.group : "", info.is_resource ? info.resource : "", info.name, text);
+}
+
+// Impersonate-User and its companions: the request goes on as somebody else, if its sender may do that.
+Status Core::impersonate(RequestContext& context) {
+  constexpr std::string_view kExtra = "impersonate-extra-";
+  const net::Headers& headers = context.request.headers;
+  std::string_view name = headers.get("Impersonate-User");
+  User target;
+  target.name = name;
+  target.uid = headers.get("Impersonate-Uid");
+  for (const auto& [key, value] : headers.fields()) {
+    std::string lower = key;
+    for (char& c : lower)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
+    if (lower == "impersonate-group") target.groups.push_back(value);
+    if (lower.starts_with(kExtra)) target.extra[lower.substr(kExtra.size())].push_back(value);
+  }
+  if (name.empty()) {
+    if (target.groups.empty() && target.extra.empty() && target.uid.empty()) return {};
+    return internal_error("requested impersonation without impersonating a user");
+  }
+  constexpr std::string_view kAccount = "system:serviceaccount:";
+  auto check = [&](std::string_view group, std::string_view resource, std::string_view ns, std::string_view object) -> Status {
+    authz::Attributes attributes{context.user, "impersonate", true, group, "v1", resource, "", ns, object, ""};
+    std::string reason;
+    if (authorizer_->authorize(attributes, &reason) == authz::Decision::kAllow) return {};
+    return forbidden(group, resource, object, "User " + quoted(context.user.name) + " cannot impersonate resource " + quoted(resource) +
+                                                  " in API group " + quoted(group) + " at the cluster scope");
+  };
+  std::string_view rest = name.starts_with(kAccount) ? name.substr(kAccount.size()) : std::string_view();
+  size_t colon = rest.find(':');
+  if (!rest.empty() && colon != std::string_view::npos) {
+    TRY(check("", "serviceaccounts", rest.substr(0, colon), rest.substr(colon + 1)));
+    if (target.groups.empty()) target.groups = {"system:serviceaccounts", "system:serviceaccounts:" + std::string(rest.substr(0, colon))};
+  } else {
+    TRY(check("", "users", "", name));
+  }
+  for (const std::string& group : target.groups)
+    if (rest.empty()) TRY(check("", "groups", "", group));
+  bool anonymous = target.name == "system:anonymous";
+  if (!anonymous && !target.in_group("system:authenticated")) target.groups.push_back("system:authenticated");
+  if (anonymous && !target.in_group("system:unauthenticated")) target.groups.push_back("system:unauthenticated");
+  context.user = std::move(target);
+  return authorize(context);
+}
+
+Task<Status> Core::dispatch(RequestContext& context) {
+  const RequestInfo& info = context.info;
+  if (!info.is_resource) {
+    const Route* route = find_route(info.path);
+    if (route == nullptr) co_return generic_not_found();
+    Status status = co_await route->handler(context);
+    co_return status;
+  }
+  context.resource = schema::find_resource(info.group, info.version, info.resource);
+  if (context.resource == nullptr || !is_on(options_, *context.resource)) co_return generic_not_found();
+  // Namespaced objects are only reached through their namespace, and the other way round.
+  bool single = !info.parts.empty() && info.parts.size() >= 2;
+  if (context.resource->namespaced && info.namespace_.empty() && (single || info.verb == "create")) {
+    bool legacy_watch = info.verb == "watch";
+    if (!legacy_watch) co_return generic_not_found();
+  }
+  if (!context.resource->namespaced && !info.namespace_.empty() && info.resource != "namespaces") co_return generic_not_found();
+  if (!info.subresource.empty()) {
+    context.subresource = find_subresource(*context.resource, info.subresource);
+    for (const SubresourceHandler& handler : subresource_handlers()) {
+      if (handler.group != info.group || handler.resource != info.resource || handler.subresource != info.subresource) continue;
+      if (handler.handle == nullptr) break;
+      Status status = co_await handler.handle(context);
+      co_return status;
+    }
+    if (context.subresource == nullptr) co_return generic_not_found();
+    if (info.subresource == "scale") {
+      Status status = co_await handle_scale(context);
+      co_return status;
+    }
+  } else {
+    // Resources without storage of their own (reviews, bindings) are handlers too, under the empty name.
+    for (const SubresourceHandler& handler : subresource_handlers()) {
+      if (handler.group != info.group || handler.resource != info.resource || !handler.subresource.empty() || handler.handle == nullptr) continue;
+      Status status = co_await handler.handle(context);
+      co_return status;
+    }
+  }
+  uint16_t verbs = context.subresource != nullptr ? context.subresource->verbs : context.resource->verbs;
+  if ((verbs & verb_bit(info.verb)) == 0)
+    co_return Status::make(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+  Task<Status> (*handler)(RequestContext&) = nullptr;
+  if (info.verb == "get") handler = handle_get;
+  if (info.verb == "list") handler = handle_list;
+  if (info.verb == "watch") handler = handle_watch;
+  if (info.verb == "create") handler = handle_create;
+  if (info.verb == "update") handler = handle_update;
+  if (info.verb == "patch") handler = handle_patch;
+  if (info.verb == "delete") handler = handle_delete;
+  if (info.verb == "deletecollection") handler = handle_delete_collection;
+  if (handler == nullptr) co_return generic_not_found();
+  Status status = co_await handler(context);
+  co_return status;
+}
+
+std::unique_ptr<ApiServer> make_api_server(Executor executor, std::shared_ptr<store::Store> store, const Clock& clock, Options options) {
+  return std::make_unique<Core>(std::move(executor), std::move(store), clock, std::move(options));
+}
+
+}  // namespace knarr::apiserver
