@@ -25,7 +25,8 @@ constexpr int64_t kMaxTtlSeconds = int64_t{100} * 365 * 86'400;
 template <class Handler>
 struct WaitingJob final : Job {
   WaitingJob(Handler h)
-      : handler(std::move(h)), guard(asio::make_work_guard(asio::get_associated_executor(handler))) {}
+      : handler(std::move(h)),
+        guard(asio::make_work_guard(asio::get_associated_executor(handler))) {}
   void done() override {
     auto executor = guard.get_executor();
     asio::post(executor, std::move(handler));
@@ -44,11 +45,13 @@ struct Submit {
 
   template <class Handler>
   void operator()(Handler&& handler) const {
-    auto waiting = std::make_shared<WaitingJob<std::decay_t<Handler>>>(std::forward<Handler>(handler));
+    auto waiting =
+        std::make_shared<WaitingJob<std::decay_t<Handler>>>(std::forward<Handler>(handler));
     waiting->write = std::move(*write);
     waiting->compact_to = compact_to;
     *job = waiting;
-    // From here on the coroutine may already run elsewhere: nothing of its frame is used after this.
+    // From here on the coroutine may already run elsewhere: nothing of its frame is used after
+    // this.
     writer->submit(std::move(waiting));
   }
 };
@@ -61,7 +64,8 @@ Task<std::shared_ptr<Job>> submit(Writer& writer, std::optional<WriteRequest> wr
   co_return job;
 }
 
-// What a watch may still use once the store is gone: the ring always, the files only while the store holds them.
+// What a watch may still use once the store is gone: the ring always, the files only while the
+// store holds them.
 class EmbeddedWatch final : public Watch {
  public:
   EmbeddedWatch(std::shared_ptr<EventRing> ring, std::weak_ptr<Environment> environment,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store inside this process: LMDB files in one directory, one writer thread, any number of readers.
+// The store inside this process: LMDB files in one directory, one writer thread, any number of
+// readers.
 //
-// write() queues; the writer takes all that waits, applies it in one transaction, syncs once, publishes the events, then lets the
-// callers go on. Reads take a snapshot on the calling thread and never wait for a writer.
-// History is kept for watches and past reads about as long as `Retention` says, and is there again after a restart.
+// write() queues; the writer takes all that waits, applies it in one transaction, syncs once,
+// publishes the events, then lets the callers go on. Reads take a snapshot on the calling thread
+// and never wait for a writer. History is kept for watches and past reads about as long as
+// `Retention` says, and is there again after a restart.
 #pragma once
 
 #include <chrono>
@@ -17,7 +19,8 @@
 
 namespace knarr::store {
 
-// History is dropped once it is older than `age` and further back than `revisions`; beyond `bytes` in any case.
+// History is dropped once it is older than `age` and further back than `revisions`; beyond `bytes`
+// in any case.
 struct Retention {
   std::chrono::seconds age{300};
   int64_t revisions = 10'000;
@@ -25,9 +28,9 @@ struct Retention {
 };
 
 struct EmbeddedOptions {
-  std::string dir;                       // created when missing; its parent must exist
-  const Clock* clock = &Clock::real();   // outlives the store; decides what has expired
-  bool no_sync = false;                  // tests only: no write survives a power cut
+  std::string dir;                         // created when missing; its parent must exist
+  const Clock* clock = &Clock::real();     // outlives the store; decides what has expired
+  bool no_sync = false;                    // tests only: no write survives a power cut
   uint64_t max_bytes = uint64_t{8} << 30;  // of the data file, which only grows as needed
   Retention retention;
   EventRing::Limits ring;
@@ -36,8 +39,8 @@ struct EmbeddedOptions {
 class EmbeddedStore : public Store {
  public:
   struct Stats {
-    uint64_t writes = 0;    // requests answered, failed comparisons included
-    uint64_t commits = 0;   // transactions made durable
+    uint64_t writes = 0;   // requests answered, failed comparisons included
+    uint64_t commits = 0;  // transactions made durable
     int64_t history_bytes = 0;
     int64_t purged_revision = 0;
   };
@@ -46,8 +49,9 @@ class EmbeddedStore : public Store {
   virtual void check_clock() = 0;
 };
 
-// Fails when another process has the directory open. Destroying the store answers what still waits with 503; no coroutine may be
-// inside one of its methods by then, other than in write() and compact().
+// Fails when another process has the directory open. Destroying the store answers what still waits
+// with 503; no coroutine may be inside one of its methods by then, other than in write() and
+// compact().
 Result<std::unique_ptr<EmbeddedStore>> open_embedded_store(EmbeddedOptions options);
 
 }  // namespace knarr::store

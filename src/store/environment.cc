@@ -37,7 +37,8 @@ Environment::~Environment() {
 Status Environment::open_files(const Options& options) {
   if (::mkdir(options.dir.c_str(), 0700) != 0 && errno != EEXIST)
     return Status::from_errno("mkdir " + options.dir, errno);
-  // LMDB would share the files with a second process, but the event ring and the counters here would not.
+  // LMDB would share the files with a second process, but the event ring and the counters here
+  // would not.
   std::string lock_path = options.dir + "/owner.lock";
   lock_fd_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock_fd_ < 0) return Status::from_errno("open " + lock_path, errno);
@@ -54,6 +55,9 @@ Status Environment::open_files(const Options& options) {
   if (options.no_sync) flags |= MDB_NOSYNC;
   if (int rc = mdb_env_open(env_, options.dir.c_str(), flags, 0600); rc != 0)
     return lmdb_status("open " + options.dir, rc);
+  // LMDB opens its data file without it; what the kubelet starts must not inherit that.
+  mdb_filehandle_t data_fd;
+  if (mdb_env_get_fd(env_, &data_fd) == 0) ::fcntl(data_fd, F_SETFD, FD_CLOEXEC);
   // A killed predecessor leaves its reader slots, which would pin its pages for ever.
   int dead = 0;
   mdb_reader_check(env_, &dead);
@@ -79,8 +83,8 @@ Status Environment::open_tables() {
     }
     if (rc != 0) return lmdb_status(table.name, rc);
   }
-  // Also without changes: handles opened in an aborted transaction are closed with it. LMDB writes nothing
-  // when nothing is dirty.
+  // Also without changes: handles opened in an aborted transaction are closed with it. LMDB writes
+  // nothing when nothing is dirty.
   return txn.commit();
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// LMDB with owners: the environment, its four tables, its transactions. Nothing here knows what they hold.
+// LMDB with owners: the environment, its four tables, its transactions. Nothing here knows what
+// they hold.
 //
-// One Environment a directory and process, guarded by a lock file that dies with the process. Reads may come
-// from any thread; the write transaction belongs to the store's writer thread.
-// A ReadTransaction pins every page it can see: use it within one function, never across a suspension.
+// One Environment a directory and process, guarded by a lock file that dies with the process. Reads
+// may come from any thread; the write transaction belongs to the store's writer thread. A
+// ReadTransaction pins every page it can see: use it within one function, never across a
+// suspension.
 #pragma once
 
 #include <lmdb.h>
@@ -62,7 +64,8 @@ class Environment {
   int lock_fd_ = -1;
   MDB_env* env_ = nullptr;
   std::mutex mutex_;
-  std::vector<MDB_txn*> idle_;  // guarded by mutex_; reset read transactions, which keep their reader slot
+  std::vector<MDB_txn*>
+      idle_;  // guarded by mutex_; reset read transactions, which keep their reader slot
 };
 
 class ReadTransaction {

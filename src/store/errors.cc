@@ -21,9 +21,7 @@ Status revision_too_large(int64_t wanted, int64_t current) {
       .with_retry_after(1);
 }
 
-Status store_closing() {
-  return Status::make(503, "ServiceUnavailable", "the store is closing");
-}
+Status store_closing() { return Status::make(503, "ServiceUnavailable", "the store is closing"); }
 
 Status out_of_space() {
   return Status::make(507, "InsufficientStorage", "store: database space exceeded");

@@ -12,7 +12,8 @@ namespace knarr::store {
 // The reader asked for history that compaction has dropped.
 Status list_expired();
 Status watch_expired();
-// The revision has not happened yet. Same shape as upstream's answer, which clients recognise by its cause.
+// The revision has not happened yet. Same shape as upstream's answer, which clients recognise by
+// its cause.
 Status revision_too_large(int64_t wanted, int64_t current);
 Status store_closing();
 // The quota is used up; only deletes and compactions still work.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The most recent events, each once in memory, and the cursors of those who follow them.
 //
-// A subscriber that has seen everything is *armed*: it costs nothing until an event in its range is published, and counts as
-// being up to date all the while. The event disarms it, moves its cursor to just before that event, and wakes it once.
-// Revisions are consecutive: one event each. One mutex, held for a scan of at most the ring; publish() is called by the
-// writer thread alone, everything else by any thread.
+// A subscriber that has seen everything is *armed*: it costs nothing until an event in its range is
+// published, and counts as being up to date all the while. The event disarms it, moves its cursor
+// to just before that event, and wakes it once. Revisions are consecutive: one event each. One
+// mutex, held for a scan of at most the ring; publish() is called by the writer thread alone,
+// everything else by any thread.
 #pragma once
 
 #include <atomic>
@@ -39,15 +40,15 @@ class EventRing {
     friend class EventRing;
     Subscriber(std::string s, std::string e, int64_t after, std::function<void()> w)
         : start(std::move(s)), end(std::move(e)), cursor_(after), wake_(std::move(w)) {}
-    int64_t cursor_;           // guarded by the ring's mutex
-    bool armed_ = false;       // guarded by the ring's mutex
-    size_t armed_index_ = 0;   // guarded by the ring's mutex
-    std::mutex wake_mutex_;    // held while wake_ runs, so that unsubscribe() can wait for it
+    int64_t cursor_;          // guarded by the ring's mutex
+    bool armed_ = false;      // guarded by the ring's mutex
+    size_t armed_index_ = 0;  // guarded by the ring's mutex
+    std::mutex wake_mutex_;   // held while wake_ runs, so that unsubscribe() can wait for it
     std::function<void()> wake_;
   };
 
-  // What poll() found. When `behind`, the events after `cursor` up to `until` are no longer here: read them from the log,
-  // then advance().
+  // What poll() found. When `behind`, the events after `cursor` up to `until` are no longer here:
+  // read them from the log, then advance().
   struct Batch {
     std::vector<EventPtr> events;
     bool closed = false;

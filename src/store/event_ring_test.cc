@@ -26,7 +26,8 @@ struct EventRingTest : ::testing::Test {
 TEST_F(EventRingTest, DropsTheOldestAndSaysSo) {
   auto subscriber = subscribe("", "");
   std::vector<EventRing::EventPtr> events;
-  for (int64_t revision = 11; revision <= 16; ++revision) events.push_back(event_of(revision, "/a"));
+  for (int64_t revision = 11; revision <= 16; ++revision)
+    events.push_back(event_of(revision, "/a"));
   ring.publish(std::move(events));
   EXPECT_EQ(ring.revision(), 16);
   EXPECT_TRUE(ring.value_at(12).is_null());
@@ -58,8 +59,7 @@ TEST_F(EventRingTest, ArmedSubscriberIsWokenByItsRangeOnly) {
   auto other = subscribe("/b", "/c");
   auto quiet = subscribe("/d", "/e");
   for (const auto& s : {subscriber, other, quiet}) EXPECT_TRUE(ring.poll(s, 10).events.empty());
-  for (int64_t revision = 11; revision <= 30; ++revision)
-    ring.publish({event_of(revision, "/a")});
+  for (int64_t revision = 11; revision <= 30; ++revision) ring.publish({event_of(revision, "/a")});
   EXPECT_EQ(wakes, 0);
   EXPECT_EQ(ring.progress(*subscriber), 30);
   ring.publish({event_of(31, "/b1"), event_of(32, "/b2")});

@@ -122,8 +122,8 @@ Result<bool> KeyCursor::next() {
     if (bucket_.empty()) {
       std::string_view value;
       std::string_view from = std::string_view(start_).substr(0, kBucketBytes);
-      TRY_ASSIGN(bool more, positioned_ ? cursor_.next(&key_, &value)
-                                        : cursor_.seek(from, &key_, &value));
+      TRY_ASSIGN(bool more,
+                 positioned_ ? cursor_.next(&key_, &value) : cursor_.seek(from, &key_, &value));
       positioned_ = true;
       if (!more) return false;
       if (key_.size() < kBucketBytes) {

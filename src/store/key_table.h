@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The `keys` table: key -> KeyRecord, for keys of any length.
 //
-// LMDB's keys end at 511 bytes, Kubernetes' do not (group 253 + resource 63 + namespace 63 + name 253). Keys of
-// kBucketBytes and more that share their first kBucketBytes live together, sorted, in one row of that name. A shorter
-// key is never between two of them, so the order of all keys stays exact.
+// LMDB's keys end at 511 bytes, Kubernetes' do not (group 253 + resource 63 + namespace 63 + name
+// 253). Keys of kBucketBytes and more that share their first kBucketBytes live together, sorted, in
+// one row of that name. A shorter key is never between two of them, so the order of all keys stays
+// exact.
 #pragma once
 
 #include <string>

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a sequence of operations, decoded from arbitrary bytes, against the embedded store and against a model of it that is too
-// simple to be wrong: the list of all events. The first difference ends the process. For the fuzzer and for seeded tests.
+// Runs a sequence of operations, decoded from arbitrary bytes, against the embedded store and
+// against a model of it that is too simple to be wrong: the list of all events. The first
+// difference ends the process. For the fuzzer and for seeded tests.
 #pragma once
 
+#include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -11,8 +13,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <boost/asio/io_context.hpp>
 
 #include "store/embedded_store.h"
 #include "store/test_support.h"
@@ -69,7 +69,9 @@ class ModelCheck {
     return now - next() % (now + 2) + 1;
   }
   int64_t current() const { return static_cast<int64_t>(history_.size()) + 1; }
-  const State& state_at(int64_t revision) const { return states_[static_cast<size_t>(revision - 1)]; }
+  const State& state_at(int64_t revision) const {
+    return states_[static_cast<size_t>(revision - 1)];
+  }
 
   void open() {
     followers_.clear();
@@ -89,16 +91,26 @@ class ModelCheck {
 
   void step() {
     switch (next() % 12) {
-      case 0: case 1: case 2: return put();
-      case 3: return remove();
-      case 4: return get();
-      case 5: case 6: return range();
-      case 7: return compact();
-      case 8: return follow();
+      case 0:
+      case 1:
+      case 2:
+        return put();
+      case 3:
+        return remove();
+      case 4:
+        return get();
+      case 5:
+      case 6:
+        return range();
+      case 7:
+        return compact();
+      case 8:
+        return follow();
       case 9:
         if (!followers_.empty()) poll(followers_[next() % followers_.size()], next() % 5);
         return;
-      case 10: return advance();
+      case 10:
+        return advance();
       case 11:
         if (next() % 8 == 0) open();
         return;
@@ -148,10 +160,14 @@ class ModelCheck {
   int64_t expectation(const std::string& key) {
     auto at = states_.back().find(key);
     switch (next() % 4) {
-      case 0: return WriteRequest::kAny;
-      case 1: return 0;
-      case 2: return std::max<int64_t>(0, revision());
-      default: return at == states_.back().end() ? 0 : at->second.mod;
+      case 0:
+        return WriteRequest::kAny;
+      case 1:
+        return 0;
+      case 2:
+        return std::max<int64_t>(0, revision());
+      default:
+        return at == states_.back().end() ? 0 : at->second.mod;
     }
   }
 
@@ -295,7 +311,8 @@ class ModelCheck {
     follower.cursor = progress;
   }
   const Event* next_for(const Follower& follower, int64_t after) const {
-    for (int64_t at = std::max<int64_t>(after, 1) - 1; at < static_cast<int64_t>(history_.size()); ++at) {
+    for (int64_t at = std::max<int64_t>(after, 1) - 1; at < static_cast<int64_t>(history_.size());
+         ++at) {
       const Event& event = history_[static_cast<size_t>(at)];
       if (inside(event.key, follower.start, follower.end)) return &event;
     }
@@ -325,7 +342,7 @@ class ModelCheck {
   int64_t now_s_ = 0;
   size_t ring_events_ = 1;
   std::unique_ptr<EmbeddedStore> store_;
-  std::vector<Event> history_;            // of revision i + 2
+  std::vector<Event> history_;             // of revision i + 2
   std::vector<State> states_ = {State()};  // at revision i + 1
   int64_t compacted_ = 0;
   std::vector<Follower> followers_;

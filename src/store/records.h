@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the embedded store writes on disk. Integers are little-endian, except revisions and times used as
-// keys, which are big-endian so that LMDB's byte order is their order.
+// What the embedded store writes on disk. Integers are little-endian, except revisions and times
+// used as keys, which are big-endian so that LMDB's byte order is their order.
 //
-//   log    revision                -> LogRecord: every event of the window, and the latest put of each key
-//   keys   key                     -> KeyRecord (key_table.h)
-//   ttl    expiry ms, revision     -> key
-//   meta   "state"                 -> State
-// A value is written once, in the log; `keys` only points at it, and so does the next event of that key.
+//   log    revision                -> LogRecord: every event of the window, and the latest put of
+//   each key keys   key                     -> KeyRecord (key_table.h) ttl    expiry ms, revision
+//   -> key meta   "state"                 -> State
+// A value is written once, in the log; `keys` only points at it, and so does the next event of that
+// key.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,9 @@ namespace knarr::store {
 // A view of one log entry; valid as long as the bytes it was parsed from.
 struct LogRecord {
   Event::Kind kind = Event::Kind::kPut;
-  int64_t create_revision = 0;    // of the value (on delete: of the value that went)
-  int64_t previous_revision = 0;  // mod revision of the value that this event replaced, 0 when there was none
+  int64_t create_revision = 0;  // of the value (on delete: of the value that went)
+  int64_t previous_revision =
+      0;  // mod revision of the value that this event replaced, 0 when there was none
   std::string_view key;
   std::string_view value;
 
@@ -41,9 +42,9 @@ struct KeyRecord {
 
 // The store's own counters; changes in the same transaction as what it counts.
 struct State {
-  int64_t revision = 1;   // like etcd, so that no list ever says "0"
-  int64_t compacted = 0;  // history at and before it is forgotten
-  int64_t purged = 0;     // ... and its records deleted up to here; lags behind `compacted`
+  int64_t revision = 1;       // like etcd, so that no list ever says "0"
+  int64_t compacted = 0;      // history at and before it is forgotten
+  int64_t purged = 0;         // ... and its records deleted up to here; lags behind `compacted`
   int64_t history_bytes = 0;  // log bytes that only history needs
 
   static constexpr size_t kBytes = 5 * 8;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One consistent view of the embedded store, for as long as one function runs: latest and past values, and the events
-// between. A past range is the latest one with the later events undone, which costs what happened since.
+// One consistent view of the embedded store, for as long as one function runs: latest and past
+// values, and the events between. A past range is the latest one with the later events undone,
+// which costs what happened since.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@
 
 namespace knarr::store {
 
-// The log record of a revision that must be there; its views live as long as the transaction's page does.
+// The log record of a revision that must be there; its views live as long as the transaction's page
+// does.
 Result<LogRecord> load_record(MDB_txn* txn, const Environment& environment, int64_t revision);
 Result<State> load_state(MDB_txn* txn, const Environment& environment);
 Entry make_entry(const LogRecord& record, int64_t revision);
@@ -27,8 +29,8 @@ class Snapshot {
   Result<Entry> get(std::string_view key, int64_t revision);
   Result<RangeResult> range(const RangeRequest& request);
 
-  // Appends the events of (after, until] in [start, end) to *events until it has `max`. Returns the revision up to which
-  // it looked. 410 when `after` is compacted.
+  // Appends the events of (after, until] in [start, end) to *events until it has `max`. Returns the
+  // revision up to which it looked. 410 when `after` is compacted.
   Result<int64_t> events(std::string_view start, std::string_view end, int64_t after, int64_t until,
                          size_t max, std::vector<Event>* events);
 

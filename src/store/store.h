@@ -42,7 +42,7 @@ struct Event {
 
 struct RangeRequest {
   std::string start;           // inclusive
-  std::string end;             // exclusive; prefix_end(prefix) for a prefix
+  std::string end;             // exclusive, "" = no end; prefix_end(prefix) for a prefix
   int64_t revision = 0;        // 0 = latest
   int64_t limit = 0;           // 0 = no limit
   bool count_only = false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// store_bench DIR [SECONDS]: durable writes a second and their latency by number of concurrent writers, then reads.
+// store_bench DIR [SECONDS]: durable writes a second and their latency by number of concurrent
+// writers, then reads.
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,7 +26,9 @@ struct Load {
   std::vector<double> latencies_us;  // one load a coroutine
 };
 
-std::string key_of(int number) { return "/registry/pods/default/pod-" + std::to_string(100'000 + number); }
+std::string key_of(int number) {
+  return "/registry/pods/default/pod-" + std::to_string(100'000 + number);
+}
 
 Task<void> write_loop(Load* load, int first_key) {
   for (int i = 0; SteadyClock::now() < load->until; ++i) {
@@ -57,7 +60,8 @@ void bench_writers(EmbeddedStore& store, int writers, double seconds) {
   double took = std::chrono::duration<double>(SteadyClock::now() - start).count();
   EmbeddedStore::Stats after = store.stats();
   std::vector<double> all;
-  for (Load& load : loads) all.insert(all.end(), load.latencies_us.begin(), load.latencies_us.end());
+  for (Load& load : loads)
+    all.insert(all.end(), load.latencies_us.begin(), load.latencies_us.end());
   std::sort(all.begin(), all.end());
   double n = static_cast<double>(all.size());
   std::printf("%4d writers  %8.0f writes/s  p50 %7.0f us  p99 %7.0f us  %5.1f writes a commit\n",

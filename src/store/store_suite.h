@@ -116,8 +116,8 @@ class StoreSuite : public ::testing::Test {
       lines.push_back(entry.key + "=" + std::string(entry.value.view()));
     return lines;
   }
-  std::unique_ptr<Watch> watch(std::string prefix, int64_t after,
-                               std::function<void()> wake = [] {}) {
+  std::unique_ptr<Watch> watch(
+      std::string prefix, int64_t after, std::function<void()> wake = [] {}) {
     std::string end = prefix_end(prefix);
     auto result = store().watch(std::move(prefix), std::move(end), after, std::move(wake));
     EXPECT_TRUE(result.ok()) << result.status().message();
@@ -216,7 +216,8 @@ TYPED_TEST_P(StoreSuite, RefusesABadRequest) {
 TYPED_TEST_P(StoreSuite, RangesInKeyOrder) {
   for (const char* key : {"/pods/b/1", "/pods/a/2", "/pods/a/1", "/pods/a0", "/podsx", "/nodes/a"})
     this->put(key, "v");
-  EXPECT_EQ(this->list("/pods/"), (Lines{"/pods/a/1=v", "/pods/a/2=v", "/pods/a0=v", "/pods/b/1=v"}));
+  EXPECT_EQ(this->list("/pods/"),
+            (Lines{"/pods/a/1=v", "/pods/a/2=v", "/pods/a0=v", "/pods/b/1=v"}));
   EXPECT_EQ(this->list("/pods/a/"), (Lines{"/pods/a/1=v", "/pods/a/2=v"}));
   EXPECT_EQ(this->list("/zzz"), Lines());
   EXPECT_EQ(this->list("").size(), 6u);
@@ -224,8 +225,13 @@ TYPED_TEST_P(StoreSuite, RangesInKeyOrder) {
 
 TYPED_TEST_P(StoreSuite, OrdersKeysLongerThanThePagesAllow) {
   std::string prefix = "/" + std::string(498, 'a');
-  std::vector<std::string> keys = {prefix, prefix + "a", prefix + "ab", prefix + "b", prefix + "b/c",
-                                   prefix + std::string(600, 'z'), prefix.substr(0, 490) + "b"};
+  std::vector<std::string> keys = {prefix,
+                                   prefix + "a",
+                                   prefix + "ab",
+                                   prefix + "b",
+                                   prefix + "b/c",
+                                   prefix + std::string(600, 'z'),
+                                   prefix.substr(0, 490) + "b"};
   std::set<std::string> sorted;
   for (const std::string& key : keys) {
     this->put(key, "v");
@@ -328,8 +334,10 @@ TYPED_TEST_P(StoreSuite, RefusesTheFutureAndTheForgotten) {
 TYPED_TEST_P(StoreSuite, CompactionKeepsTheLatestValues) {
   for (int i = 0; i < 3000; ++i) {
     std::string key = "/k" + std::to_string(i % 50);
-    if (i % 11 == 0) this->remove(key);
-    else this->put(key, std::to_string(i));
+    if (i % 11 == 0)
+      this->remove(key);
+    else
+      this->put(key, std::to_string(i));
   }
   Lines before = this->list("/k");
   EXPECT_TRUE(run_task(this->store().compact(this->store().revision())).ok());
@@ -378,7 +386,8 @@ TYPED_TEST_P(StoreSuite, WatchStartsAnywhereInTheWindow) {
   std::vector<int64_t> revisions;
   int64_t start = this->store().revision();
   for (int i = 0; i < 300; ++i)
-    revisions.push_back(this->put("/a/" + std::to_string(i % 7), std::string(100, 'v') + std::to_string(i)));
+    revisions.push_back(
+        this->put("/a/" + std::to_string(i % 7), std::string(100, 'v') + std::to_string(i)));
   for (size_t from : {0, 1, 100, 299, 300}) {
     auto watch = this->watch("/a/", from == 0 ? start : revisions[from - 1]);
     std::vector<Event> events = this->drain(*watch, 7);
@@ -519,7 +528,8 @@ TYPED_TEST_P(StoreSuite, TimeToLiveEnds) {
 TYPED_TEST_P(StoreSuite, ReopeningKeepsEverything) {
   int64_t start = this->store().revision();
   std::vector<int64_t> revisions;
-  for (int i = 0; i < 50; ++i) revisions.push_back(this->put("/a" + std::to_string(i % 5), std::to_string(i)));
+  for (int i = 0; i < 50; ++i)
+    revisions.push_back(this->put("/a" + std::to_string(i % 5), std::to_string(i)));
   revisions.push_back(this->remove("/a0"));
   Lines now = this->list("/a");
   Lines then = this->list("/a", revisions[20]);
@@ -596,15 +606,17 @@ TYPED_TEST_P(StoreSuite, ConcurrentWritersSeeOneOrder) {
   }
 }
 
-REGISTER_TYPED_TEST_SUITE_P(
-    StoreSuite, CreatesOnlyWhatIsAbsent, UpdatesOnlyTheExpectedRevision,
-    RemovesOnlyTheExpectedRevision, RecreatedKeyIsNew, KeepsAnyBytes, RefusesABadRequest,
-    RangesInKeyOrder, OrdersKeysLongerThanThePagesAllow, CountsBeyondTheLimit,
-    PagesAtAPinnedRevisionWhileWritesGoOn, ReadsEveryRevisionOfThePast,
-    RefusesTheFutureAndTheForgotten, CompactionKeepsTheLatestValues, WatchTellsWhatHappened,
-    FailedComparisonIsNoEvent, WatchStartsAnywhereInTheWindow, WatchWaitsForTheFuture,
-    WakesOnceAfterAnEmptyPoll, QuietWatchStaysUpToDate, WatchOfTheForgottenExpires,
-    SlowWatchMissesNothingOrExpires, TimeToLiveEnds, ReopeningKeepsEverything, ClosingEndsWatches,
-    ConcurrentWritersSeeOneOrder);
+REGISTER_TYPED_TEST_SUITE_P(StoreSuite, CreatesOnlyWhatIsAbsent, UpdatesOnlyTheExpectedRevision,
+                            RemovesOnlyTheExpectedRevision, RecreatedKeyIsNew, KeepsAnyBytes,
+                            RefusesABadRequest, RangesInKeyOrder, OrdersKeysLongerThanThePagesAllow,
+                            CountsBeyondTheLimit, PagesAtAPinnedRevisionWhileWritesGoOn,
+                            ReadsEveryRevisionOfThePast, RefusesTheFutureAndTheForgotten,
+                            CompactionKeepsTheLatestValues, WatchTellsWhatHappened,
+                            FailedComparisonIsNoEvent, WatchStartsAnywhereInTheWindow,
+                            WatchWaitsForTheFuture, WakesOnceAfterAnEmptyPoll,
+                            QuietWatchStaysUpToDate, WatchOfTheForgottenExpires,
+                            SlowWatchMissesNothingOrExpires, TimeToLiveEnds,
+                            ReopeningKeepsEverything, ClosingEndsWatches,
+                            ConcurrentWritersSeeOneOrder);
 
 }  // namespace knarr::store

@@ -145,7 +145,8 @@ TEST_F(EmbeddedStoreTest, FullStoreTakesDeletesAndRecovers) {
   std::string value(100'000, 'v');
   Status full;
   int stored = 0;
-  for (; stored < 1000 && full.ok(); ++stored) full = put("/k" + std::to_string(1000 + stored), value);
+  for (; stored < 1000 && full.ok(); ++stored)
+    full = put("/k" + std::to_string(1000 + stored), value);
   EXPECT_EQ(full.code(), 507);
   EXPECT_GT(stored, 50);
   EXPECT_EQ(put("/k2000", value).code(), 507);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests of the embedded store: a directory that goes away, and a clock that any thread may read.
+// For tests of the embedded store: a directory that goes away, and a clock that any thread may
+// read.
 #pragma once
 
 #include <stdlib.h>

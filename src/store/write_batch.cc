@@ -27,7 +27,8 @@ Result<WriteBatch::Existing> WriteBatch::load(std::string_view key) {
   existing.entry.mod_revision = revision;
   // An event of this batch first (not in the ring yet), then the ring, then a copy.
   if (!events_.empty() && revision >= events_.front()->revision)
-    existing.entry.value = events_[static_cast<size_t>(revision - events_.front()->revision)]->value;
+    existing.entry.value =
+        events_[static_cast<size_t>(revision - events_.front()->revision)]->value;
   else
     existing.entry.value = ring_.value_at(revision);
   if (existing.entry.value.is_null()) existing.entry.value = Bytes::copy(record.value);
@@ -156,8 +157,9 @@ void WriteBatch::compact(int64_t revision) {
   changed_ = true;
 }
 
-// An event at or before the compacted revision makes the value that it replaced unreachable, and itself too when it is a
-// delete. Every other record is the latest put of its key, or was at the compacted revision.
+// An event at or before the compacted revision makes the value that it replaced unreachable, and
+// itself too when it is a delete. Every other record is the latest put of its key, or was at the
+// compacted revision.
 Status WriteBatch::purge(size_t max) {
   if (state_.purged >= state_.compacted || max == 0) return {};
   std::vector<int64_t> doomed;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The changes of one commit: requests applied in order inside one LMDB write transaction.
 //
-// Each request's comparison comes before its first change, so one that fails needs no undoing. A failed Status (not a failed
-// comparison) leaves the transaction unusable: drop the batch. Writer thread only.
+// Each request's comparison comes before its first change, so one that fails needs no undoing. A
+// failed Status (not a failed comparison) leaves the transaction unusable: drop the batch. Writer
+// thread only.
 #pragma once
 
 #include <cstdint>

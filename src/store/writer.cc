@@ -112,12 +112,14 @@ void Writer::run() {
   queue_.clear();
 }
 
-// False when the store closes. Otherwise *jobs has what waited, perhaps nothing when only upkeep is due.
+// False when the store closes. Otherwise *jobs has what waited, perhaps nothing when only upkeep is
+// due.
 bool Writer::wait_for_work(Jobs* jobs) {
   std::unique_lock lock(mutex_);
   while (!stopping_ && queue_.empty() && !poked_) {
-    if (broken_.ok() && state_.purged < state_.compacted) break;
-    if (next_expiry_ms_ == 0 || !broken_.ok()) {
+    bool upkeep = broken_.ok() && !upkeep_stuck_;
+    if (upkeep && state_.purged < state_.compacted) break;
+    if (next_expiry_ms_ == 0 || !upkeep) {
       wake_.wait(lock);
       continue;
     }
@@ -130,7 +132,8 @@ bool Writer::wait_for_work(Jobs* jobs) {
   poked_ = false;
   if (stopping_) return false;
   size_t bytes = 0, count = 0;
-  for (; count < queue_.size() && count < kMaxJobsPerCommit && bytes < kMaxBytesPerCommit; ++count) {
+  for (; count < queue_.size() && count < kMaxJobsPerCommit && bytes < kMaxBytesPerCommit;
+       ++count) {
     if (queue_[count]->write) bytes += queue_[count]->write->value.size();
   }
   if (count == queue_.size()) {
@@ -148,8 +151,8 @@ void Writer::process(const Jobs& jobs) {
     Status status = commit(jobs, true);
     if (status.ok()) return;
     if (!is_out_of_space(status)) {
-      // What is on disk is what was committed before, but whether this commit is there cannot be told:
-      // nothing more is written until the files are opened anew.
+      // What is on disk is what was committed before, but whether this commit is there cannot be
+      // told: nothing more is written until the files are opened anew.
       log_error("Store failed to commit; it takes no more writes", {{"error", status.message()}});
       broken_ = status;
     } else {
@@ -158,7 +161,7 @@ void Writer::process(const Jobs& jobs) {
         Status alone = commit({job}, false);
         if (!alone.ok()) job->status = alone;
       }
-      if (jobs.empty()) next_expiry_ms_ = 0;  // with the next write; never in a loop
+      upkeep_stuck_ = true;
       return;
     }
   }
@@ -167,6 +170,7 @@ void Writer::process(const Jobs& jobs) {
 
 Status Writer::commit(const Jobs& jobs, bool with_upkeep) {
   short_of_space_ = near_quota();
+  upkeep_stuck_ = false;
   TRY_ASSIGN(WriteBatch batch, WriteBatch::begin(*environment_, *ring_, state_));
   for (auto& job : jobs) TRY(apply(batch, *job));
   if (with_upkeep) TRY(upkeep(batch, jobs.size()));
@@ -221,10 +225,12 @@ int64_t Writer::retention_target(const State& state, size_t step) const {
   return std::min(target, state.compacted + static_cast<int64_t>(step));
 }
 
-// Remembers which revision was current when. Revisions from before a restart count as made at the start.
+// Remembers which revision was current when. Revisions from before a restart count as made at the
+// start.
 void Writer::note_time() {
   MonoTime now = options_.clock->mono();
-  // The last entry moves along until it is a step from the one before: a burst keeps its age over a pause.
+  // The last entry moves along until it is a step from the one before: a burst keeps its age over a
+  // pause.
   size_t size = ages_.size();
   if (size >= 2 && now - ages_[size - 2].first < options_.retention.age / 10)
     ages_.back() = {now, state_.revision};
@@ -252,7 +258,8 @@ bool Writer::near_quota() {
   uint64_t free = free_bytes(*environment_);
   bool is_short = used - std::min(used, free) + reserve >= options_.max_bytes;
   if (is_short && !short_of_space_)
-    log_error("Store reached its quota; only deletes are taken", {{"maxBytes", static_cast<int64_t>(options_.max_bytes)}});
+    log_error("Store reached its quota; only deletes are taken",
+              {{"maxBytes", static_cast<int64_t>(options_.max_bytes)}});
   return is_short;
 }
 

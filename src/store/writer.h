@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread that owns every change: group commit, expiry, compaction.
 //
-// It sleeps until there is a request, the next key expires, or forgotten history is left to purge; with none of
-// these it does nothing at all.
+// It sleeps until there is a request, the next key expires, or forgotten history is left to purge;
+// with none of these it does nothing at all.
 #pragma once
 
 #include <atomic>
@@ -76,7 +76,9 @@ class Writer {
   int64_t next_expiry_ms_ = 0;
   Status broken_;  // a commit failed in a way that leaves the files in doubt
   bool short_of_space_ = false;
-  std::deque<std::pair<MonoTime, int64_t>> ages_;  // (when, revision at that time), about ten a retention
+  bool upkeep_stuck_ = false;  // no room even for that: not again before the next request
+  std::deque<std::pair<MonoTime, int64_t>>
+      ages_;  // (when, revision at that time), about ten a retention
 
   std::atomic<int64_t> compacted_, purged_, history_bytes_;
   std::atomic<uint64_t> writes_{0}, commits_{0};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// store_crash_test [ROUNDS [SEED]]: a child process writes under load and tells each acknowledged write through a pipe; the parent
-// kills it at a random moment, opens the store and checks that nothing acknowledged is lost or changed, that revisions are
-// consecutive, and that a watch resumed from any revision still kept sees exactly what came later. Then again, on the same data.
+// store_crash_test [ROUNDS [SEED]]: a child process writes under load and tells each acknowledged
+// write through a pipe; the parent kills it at a random moment, opens the store and checks that
+// nothing acknowledged is lost or changed, that revisions are consecutive, and that a watch resumed
+// from any revision still kept sees exactly what came later. Then again, on the same data.
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -108,12 +109,12 @@ struct Change {
   bool operator==(const Change&) const = default;
 };
 
-#define MUST(condition)                                                                 \
-  do {                                                                                  \
-    if (!(condition)) {                                                                 \
-      std::fprintf(stderr, "FAILED %s:%d: %s\n", __FILE__, __LINE__, #condition);       \
-      std::exit(1);                                                                     \
-    }                                                                                   \
+#define MUST(condition)                                                           \
+  do {                                                                            \
+    if (!(condition)) {                                                           \
+      std::fprintf(stderr, "FAILED %s:%d: %s\n", __FILE__, __LINE__, #condition); \
+      std::exit(1);                                                               \
+    }                                                                             \
   } while (false)
 
 class Checker {
@@ -143,7 +144,8 @@ class Checker {
     }
     check_state(store, compacted, revision, events);
     for (int i = 0; i < 5 && revision > compacted; ++i) {
-      int64_t from = compacted + static_cast<int64_t>(random() % static_cast<uint64_t>(revision - compacted));
+      int64_t from =
+          compacted + static_cast<int64_t>(random() % static_cast<uint64_t>(revision - compacted));
       std::vector<Event> later = events_after(store, from);
       MUST(static_cast<int64_t>(later.size()) == revision - from);
       MUST(later.front().revision == from + 1);
@@ -186,8 +188,8 @@ class Checker {
     return entries;
   }
 
-  // The state at the compacted revision and the events after it give the latest state; and each value is what was
-  // acknowledged for its revision.
+  // The state at the compacted revision and the events after it give the latest state; and each
+  // value is what was acknowledged for its revision.
   void check_state(Store& store, int64_t compacted, int64_t revision,
                    const std::vector<Event>& events) {
     std::map<std::string, Entry> state;
@@ -213,13 +215,15 @@ class Checker {
       auto at = known_.find(entry.mod_revision);
       if (at != known_.end()) MUST(at->second == (Change{'P', key, hash_of(entry.value.view())}));
     }
-    // Every revision is known by now (acknowledged, or seen above), so the latest change of each key must show.
+    // Every revision is known by now (acknowledged, or seen above), so the latest change of each
+    // key must show.
     MUST(known_.rbegin()->first - known_.begin()->first + 1 == static_cast<int64_t>(known_.size()));
     std::map<std::string, std::pair<int64_t, Change>> latest;
     for (auto& [at, change] : known_) latest[change.key] = {at, change};
     for (auto& [key, last] : latest) {
       auto at = now.find(key);
-      MUST((at == now.end() ? 0 : at->second.mod_revision) == (last.second.kind == 'P' ? last.first : 0));
+      MUST((at == now.end() ? 0 : at->second.mod_revision) ==
+           (last.second.kind == 'P' ? last.first : 0));
     }
     known_.erase(known_.begin(), known_.lower_bound(compacted - 20'000));
   }
@@ -280,7 +284,8 @@ int parent_main(int rounds, uint64_t seed) {
     MUST(store.ok());
     checker.check(**store, random);
     if (round % 20 == 19 || round + 1 == rounds) {
-      std::printf("%d kills, %zu acknowledged writes, revision %" PRId64 ", compacted %" PRId64 "\n",
+      std::printf("%d kills, %zu acknowledged writes, revision %" PRId64 ", compacted %" PRId64
+                  "\n",
                   round + 1, checker.count(), (*store)->revision(), (*store)->compacted_revision());
       std::fflush(stdout);
     }
