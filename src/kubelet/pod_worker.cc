@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kubelet/pod_worker.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "schema/time.h"
+
+namespace knarr::kubelet {
+
+namespace {
+
+// The runtime hears of an exit when we do, and may need a moment to write it down.
+constexpr Duration kFirstLook = std::chrono::milliseconds(3);
+constexpr Duration kLastLook = std::chrono::milliseconds(400);
+
+}  // namespace
+
+PodWorker::PodWorker(Parts parts, PodPtr pod, PodRecord record)
+    : parts_(std::move(parts)),
+      context_(parts_.context),
+      pod_(std::move(pod)),
+      uid_(pod_->metadata.uid.str()),
+      record_(std::move(record)),
+      work_(context_.executor) {}
+
+void PodWorker::start() { spawn(context_.executor, run(shared_from_this())); }
+
+void PodWorker::wake() {
+  dirty_ = true;
+  work_.notify();
+}
+
+void PodWorker::update(PodPtr pod) {
+  pod_ = std::move(pod);
+  if (ending() && !volumes_released_ && state_ == State::kSyncing) {
+    // A prepare() that waits for an object would hold up the end.
+    context_.volumes.release(uid_);
+    volumes_released_ = true;
+  }
+  wake();
+}
+
+void PodWorker::removed() {
+  gone_ = true;
+  if (!volumes_released_) {
+    context_.volumes.release(uid_);
+    volumes_released_ = true;
+  }
+  wake();
+}
+
+void PodWorker::runtime_event(std::string id) {
+  if (id.empty()) {
+    reload_ = true;
+  } else if (std::find(changed_ids_.begin(), changed_ids_.end(), id) == changed_ids_.end()) {
+    changed_ids_.push_back(std::move(id));
+  }
+  wake();
+}
+
+void PodWorker::evict(std::string reason, std::string message, std::optional<int64_t> grace) {
+  verdict_ = StartFailure{std::move(reason), std::move(message)};
+  grace_override_ = grace;
+  wake();
+}
+
+bool PodWorker::ending() const {
+  return gone_ || verdict_.has_value() || completed_ || pod_->metadata.deletion_timestamp.has_value() || is_terminal_phase(pod_->status.phase);
+}
+
+int64_t PodWorker::grace() const {
+  int64_t seconds = 0;
+  if (pod_->metadata.deletion_grace_period_seconds) seconds = *pod_->metadata.deletion_grace_period_seconds;
+  if (grace_override_ && (seconds == 0 || *grace_override_ < seconds)) seconds = *grace_override_;
+  if (seconds == 0 && !pod_->metadata.deletion_grace_period_seconds && pod_->spec.termination_grace_period_seconds)
+    seconds = *pod_->spec.termination_grace_period_seconds;
+  return std::max<int64_t>(seconds, 1);
+}
+
+void PodWorker::retry_in(Duration delay) {
+  MonoTime at = context_.clock.mono() + delay;
+  if (!wake_at_ || at < *wake_at_) wake_at_ = at;
+}
+
+void PodWorker::note_failure(std::string_view container, StartFailure failure) { failures_[std::string(container)] = std::move(failure); }
+
+Task<void> PodWorker::wait_for_work() {
+  while (!dirty_) {
+    if (!wake_at_) {
+      co_await work_.wait();
+      continue;
+    }
+    Duration left = *wake_at_ - context_.clock.mono();
+    if (left <= Duration::zero()) break;
+    co_await work_.wait_for(left);
+  }
+  dirty_ = false;
+  wake_at_.reset();
+}
+
+Task<void> PodWorker::run(std::shared_ptr<PodWorker> self) {
+  while (self->state_ != State::kRemoved) {
+    co_await self->wait_for_work();
+    if (self->reload_ || !self->changed_ids_.empty()) co_await self->refresh();
+    if (self->state_ == State::kTerminated) {
+      // The newest version may ask for the deletion that the status manager completes.
+      if (self->gone_) {
+        co_await self->remove_from_runtime();
+      } else {
+        self->parts_.statuses.pod_updated(self->pod_);
+      }
+      continue;
+    }
+    if (self->ending()) {
+      co_await self->terminate();
+      continue;
+    }
+    co_await self->sync();
+  }
+  self->parts_.ended(self->uid_);
+}
+
+// ---- what the runtime has --------------------------------------------------------------------------------------------------
+
+Task<bool> PodWorker::refresh_one(std::string id) {
+  if (SandboxRecord* sandbox = record_.sandbox_by_id(id)) {
+    bool was_ready = sandbox->state == CriSandboxState::kReady;
+    auto loaded = co_await parts_.runtime.load_sandbox(id);
+    SandboxRecord* now = record_.sandbox_by_id(id);
+    if (now == nullptr) co_return true;
+    if (loaded.ok()) {
+      *now = std::move(*loaded);
+      co_return !was_ready || now->state != CriSandboxState::kReady;
+    }
+    if (loaded.status().is("NotFound")) now->state = CriSandboxState::kNotReady;
+    co_return true;
+  }
+  ContainerRecord* container = record_.by_id(id);
+  if (container == nullptr || container->state == CriContainerState::kExited) co_return true;
+  auto loaded = co_await parts_.runtime.load_container(id);
+  ContainerRecord* now = record_.by_id(id);
+  if (now == nullptr) co_return true;
+  if (loaded.ok()) {
+    *now = std::move(*loaded);
+    co_return !now->running();
+  }
+  if (loaded.status().is("NotFound")) reload_ = true;
+  co_return true;
+}
+
+Task<void> PodWorker::refresh() {
+  std::vector<std::string> ids = std::move(changed_ids_);
+  changed_ids_.clear();
+  for (std::string& id : ids) {
+    if (reload_) break;
+    for (Duration wait = kFirstLook;; wait *= 2) {
+      std::string one = id;
+      bool settled = co_await refresh_one(std::move(one));
+      if (settled || reload_ || wait > kLastLook) break;
+      co_await sleep_for(wait);
+    }
+  }
+  if (reload_) {
+    reload_ = false;
+    std::string uid = uid_;
+    PodRecord known = record_;
+    auto loaded = co_await parts_.runtime.load(std::move(uid), std::move(known));
+    if (loaded.ok()) {
+      record_ = std::move(*loaded);
+    } else {
+      log_warning("Failed to read the pod's state from the runtime", {{"pod", pod_key(*pod_)}, {"err", loaded.status().message()}});
+      reload_ = true;
+      retry_in(std::chrono::seconds(1));
+    }
+  }
+  parts_.record_changed(*this);
+}
+
+void PodWorker::publish(bool terminal, bool finished) {
+  const core::PodStatus* old = parts_.statuses.get(uid_);
+  StatusInputs inputs;
+  inputs.pod = pod_.get();
+  inputs.record = &record_;
+  inputs.old_status = old != nullptr ? old : &pod_->status;
+  inputs.failures = &failures_;
+  inputs.runtime_name = context_.runtime_name;
+  if (!context_.host_ips.empty()) inputs.host_ip = context_.host_ips.front();
+  inputs.terminal = terminal;
+  ProbeManager& probes = parts_.probes;
+  const core::Pod& pod = *pod_;
+  inputs.probe_state = [&probes, &pod](core::PodStatus& status) { probes.fill(pod, status); };
+  core::PodStatus status = generate_pod_status(inputs);
+  if (verdict_ && (state_ != State::kSyncing || !record_.any_running())) {
+    status.phase = "Failed";
+    status.reason = verdict_->reason;
+    status.message = verdict_->message;
+    // Conditions depend on the phase.
+    set_condition(status, initialized_condition(pod, status));
+    set_condition(status, ready_condition(pod, status));
+    set_condition(status, containers_ready_condition(pod, status));
+  }
+  if (finished) mark_terminated(pod, status);
+  if (state_ == State::kSyncing && is_terminal_phase(status.phase)) completed_ = true;
+  parts_.probes.status_updated(pod_, status);
+  if (gone_ && !is_static_pod(pod)) return;  // nowhere to write it
+  parts_.statuses.set_status(pod_, std::move(status), finished, !finished && record_.any_running());
+}
+
+// ---- the way up ------------------------------------------------------------------------------------------------------------
+
+void PodWorker::reject(StartFailure why) {
+  context_.events.pod(*pod_, "Warning", why.reason, why.message);
+  why.message = "Pod was rejected: " + why.message;
+  verdict_ = std::move(why);
+  dirty_ = true;
+}
+
+bool PodWorker::past_deadline() {
+  if (!pod_->spec.active_deadline_seconds) return false;
+  const core::PodStatus* status = parts_.statuses.get(uid_);
+  const schema::Opt<schema::Time>& start = status != nullptr ? status->start_time : pod_->status.start_time;
+  if (!start.has_value()) return false;
+  Duration left = schema::to_wall(*start) + std::chrono::seconds(*pod_->spec.active_deadline_seconds) - context_.clock.now();
+  if (left <= Duration::zero()) return true;
+  retry_in(left);
+  return false;
+}
+
+Task<void> PodWorker::sync() {
+  if (!admitted_) {
+    admitted_ = true;
+    if (record_.containers.empty() && parts_.admit) {
+      if (std::optional<StartFailure> refusal = parts_.admit(*pod_)) {
+        reject(std::move(*refusal));
+        co_return;
+      }
+    }
+  }
+  if (past_deadline()) {
+    context_.events.pod(*pod_, "Normal", "DeadlineExceeded", "Pod was active on the node longer than the specified deadline");
+    verdict_ = StartFailure{"DeadlineExceeded", "Pod was active on the node longer than the specified deadline"};
+    dirty_ = true;
+    co_return;
+  }
+  PodActions actions = compute_pod_actions(*pod_, record_, parts_.probes);
+  if (actions.nothing()) {
+    failures_.clear();
+    publish(false, false);
+    if (completed_) dirty_ = true;
+    if (volumes_ && volumes_for_ != pod_) {
+      context_.volumes.pod_updated(pod_);
+      volumes_for_ = pod_;
+    }
+    parts_.probes.add_pod(pod_);
+    past_deadline();  // the start time may be new
+    co_return;
+  }
+  publish(false, false);
+  if (completed_) {
+    dirty_ = true;
+    co_return;
+  }
+  if (!context_.network_error.empty() && !pod_->spec.host_network) {
+    context_.events.pod(*pod_, "Warning", "NetworkNotReady", "network is not ready: " + context_.network_error);
+    retry_in(std::chrono::seconds(5));
+    co_return;
+  }
+  co_await act(std::move(actions));
+  parts_.record_changed(*this);
+  publish(false, false);
+  if (completed_) dirty_ = true;
+  past_deadline();
+}
+
+Task<void> PodWorker::prepare_volumes_into(std::shared_ptr<std::optional<Result<MountedVolumes>>> slot) {
+  auto mounted = co_await context_.volumes.prepare(pod_);
+  slot->emplace(std::move(mounted));
+}
+
+Task<bool> PodWorker::prepare_volumes() {
+  PodPtr version = pod_;
+  auto mounted = co_await context_.volumes.prepare(version);
+  if (!mounted.ok()) {
+    // The manager has written the events and waited; it is asked again as long as the pod should run.
+    if (!ending()) retry_in(std::chrono::milliseconds(500));
+    co_return false;
+  }
+  volumes_ = std::move(*mounted);
+  volumes_for_ = version;
+  co_return true;
+}
+
+Task<bool> PodWorker::make_cgroup() {
+  if (cgroup_made_ || !context_.config.cgroups_per_qos) co_return true;
+  std::string parent = context_.cgroups.pod_parent(*pod_);
+  PodCgroupLimits limits = pod_cgroup_limits(*pod_, context_.config.cpu_cfs_quota);
+  auto status = std::make_shared<Status>();
+  CgroupManager* cgroups = &context_.cgroups;
+  std::function<void()> work = [cgroups, parent, limits, status] { *status = cgroups->create_pod(parent, limits); };
+  co_await run_blocking(std::move(work));
+  if (!status->ok()) {
+    context_.events.pod(*pod_, "Warning", "FailedCreatePodContainer", fmt::format("unable to ensure pod container exists: {}", status->message()));
+    retry_in(std::chrono::seconds(10));
+    co_return false;
+  }
+  cgroup_made_ = true;
+  parts_.cgroup_changed(*pod_);
+  co_return true;
+}
+
+Task<bool> PodWorker::make_sandbox(const PodActions& actions) {
+  if (!actions.sandbox_id.empty()) {
+    context_.events.pod(*pod_, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+  }
+  auto config = parts_.runtime.sandbox_config(*pod_, actions.attempt);
+  if (!config.ok()) {
+    context_.events.pod(*pod_, "Warning", "FailedCreatePodSandBox", fmt::format("Failed to create pod sandbox: {}", config.status().message()));
+    retry_in(std::chrono::seconds(10));
+    co_return false;
+  }
+  // Volumes are made while the runtime makes the sandbox.
+  TaskGroup volumes(context_.executor);
+  auto slot = std::make_shared<std::optional<Result<MountedVolumes>>>();
+  PodPtr version = pod_;
+  volumes.add(prepare_volumes_into(slot));
+  auto sandbox = co_await parts_.runtime.create_sandbox(pod_, std::move(*config));
+  if (sandbox.ok()) {
+    record_.sandboxes.insert(record_.sandboxes.begin(), std::move(*sandbox));
+    parts_.record_changed(*this);
+  }
+  co_await volumes.wait();
+  if ((*slot)->ok()) {
+    volumes_ = std::move(***slot);
+    volumes_for_ = version;
+  }
+  if (!sandbox.ok()) {
+    if (!ending()) {
+      context_.events.pod(*pod_, "Warning", "FailedCreatePodSandBox", fmt::format("Failed to create pod sandbox: {}", sandbox.status().message()));
+    }
+    reload_ = true;
+    retry_in(std::chrono::seconds(10));
+    co_return false;
+  }
+  co_return true;
+}
+
+bool PodWorker::in_crash_backoff(const core::Container& container) {
+  const ContainerRecord* last = nullptr;
+  for (const ContainerRecord& item : record_.containers) {
+    if (item.name == container.name && item.state == CriContainerState::kExited) {
+      last = &item;
+      break;
+    }
+  }
+  if (last == nullptr) return false;
+  WallTime finished{std::chrono::nanoseconds(last->finished_at)};
+  std::string key = fmt::format("{}_{}_{}_{}_{:x}", pod_->metadata.name.view(), pod_->metadata.namespace_.view(), uid_, container.name.view(),
+                                hash_container(container));
+  Duration left = context_.restart_backoff.remaining(key, finished);
+  if (left <= Duration::zero()) {
+    context_.restart_backoff.next(key, finished);
+    return false;
+  }
+  context_.events.container(*pod_, container.name, "Warning", "BackOff",
+                            fmt::format("Back-off restarting failed container {} in pod {}", container.name.view(), format_pod(*pod_)));
+  note_failure(container.name, {"CrashLoopBackOff", fmt::format("back-off {} restarting failed container={} pod={}",
+                                                               schema::format_duration(context_.restart_backoff.delay(key).count()),
+                                                               container.name.view(), format_pod(*pod_))});
+  retry_in(left);
+  return true;
+}
+
+Task<bool> PodWorker::start(const core::Container* container, const PodActions& actions, std::string target_id) {
+  std::string name = container->name.str();
+  if (in_crash_backoff(*container)) co_return false;
+  PodRuntime::StartInputs inputs;
+  inputs.pod = pod_;
+  inputs.container = container;
+  inputs.sandbox_id = record_.sandboxes.empty() ? actions.sandbox_id : record_.sandboxes.front().id;
+  auto config = parts_.runtime.sandbox_config(*pod_, actions.attempt);
+  if (!config.ok()) co_return false;
+  inputs.sandbox = std::move(*config);
+  if (volumes_) inputs.volumes = *volumes_;
+  if (pod_->spec.host_network) {
+    inputs.pod_ips = context_.host_ips;
+  } else {
+    inputs.pod_ips = record_.ips();
+  }
+  const ContainerRecord* before = record_.newest(name);
+  inputs.restart_count = before != nullptr ? before->restart_count + 1 : parts_.runtime.restart_count_from_logs(*pod_, *container);
+  inputs.target_id = std::move(target_id);
+  auto outcome = co_await parts_.runtime.start_container(std::move(inputs));
+  if (!outcome.container_id.empty()) {
+    std::string id = outcome.container_id;
+    auto loaded = co_await parts_.runtime.load_container(std::move(id));
+    if (loaded.ok()) {
+      record_.containers.insert(record_.containers.begin(), std::move(*loaded));
+      record_.sort();
+      parts_.record_changed(*this);
+    } else {
+      reload_ = true;
+      dirty_ = true;
+    }
+  }
+  if (outcome.failure) {
+    note_failure(name, std::move(*outcome.failure));
+    retry_in(outcome.retry_after > Duration::zero() ? outcome.retry_after : std::chrono::seconds(10));
+    co_return false;
+  }
+  failures_.erase(name);
+  co_return true;
+}
+
+Task<void> PodWorker::prune_init_containers(bool all) {
+  for (const core::Container& container : pod_->spec.init_containers) {
+    bool kept = false;
+    for (size_t i = 0; i < record_.containers.size();) {
+      ContainerRecord& item = record_.containers[i];
+      bool dead = item.state == CriContainerState::kExited || item.state == CriContainerState::kUnknown;
+      if (item.name != container.name || (!all && (!dead || !kept))) {
+        if (item.name == container.name && dead) kept = true;
+        ++i;
+        continue;
+      }
+      std::string id = item.id, link = parts_.runtime.legacy_link(*pod_, item);
+      record_.containers.erase(record_.containers.begin() + static_cast<long>(i));
+      co_await parts_.runtime.remove_container(std::move(id), std::move(link));
+    }
+  }
+}
+
+// Of each container the running one and the newest dead ones stay (their logs are `kubectl logs --previous`).
+Task<void> PodWorker::prune_dead_containers() {
+  std::map<std::string, int> dead;
+  std::vector<std::pair<std::string, std::string>> remove;
+  for (const ContainerRecord& item : record_.containers) {
+    if (item.state != CriContainerState::kExited) continue;
+    const ContainerRecord* newest = record_.newest(item.name);
+    bool is_newest = newest == &item;
+    if (is_newest) continue;
+    if (++dead[item.name] > context_.config.max_dead_containers_per_container) remove.emplace_back(item.id, parts_.runtime.legacy_link(*pod_, item));
+  }
+  for (auto& [id, link] : remove) {
+    auto it = std::find_if(record_.containers.begin(), record_.containers.end(), [&id = id](const ContainerRecord& r) { return r.id == id; });
+    if (it != record_.containers.end()) {
+      if (!it->log_path.empty()) ::unlink(it->log_path.c_str());
+      record_.containers.erase(it);
+    }
+    std::string gone = id, gone_link = link;
+    co_await parts_.runtime.remove_container(std::move(gone), std::move(gone_link));
+  }
+}
+
+Task<void> PodWorker::act(PodActions actions) {
+  PodPtr pod = pod_;  // this pass works on one version
+  if (actions.kill_pod) {
+    PodRecord record = record_;
+    bool had_something = !record.sandboxes.empty();
+    if (had_something) {
+      Status killed = co_await parts_.runtime.kill_pod(pod, std::move(record), std::nullopt);
+      reload_ = true;
+      if (!killed.ok()) {
+        context_.events.pod(*pod, "Warning", "FailedKillPod", fmt::format("error killing pod: {}", killed.message()));
+        retry_in(std::chrono::seconds(10));
+        co_return;
+      }
+      co_await refresh();
+    }
+    if (actions.create_sandbox) {
+      co_await prune_init_containers(true);
+    } else {
+      dirty_ = true;  // the containers have ended: their final state decides the phase
+      co_return;
+    }
+  }
+  for (ContainerToKill& what : actions.kill) {
+    std::string id = what.id, name = what.name;
+    Status killed = co_await parts_.runtime.kill_container(pod, std::move(what), std::nullopt);
+    if (!killed.ok()) {
+      log_error("Failed to kill container", {{"pod", pod_key(*pod)}, {"containerName", name}, {"err", killed.message()}});
+      retry_in(std::chrono::seconds(10));
+      co_return;
+    }
+    changed_ids_.push_back(std::move(id));
+  }
+  if (!actions.kill.empty()) {
+    co_await refresh();
+    publish(false, false);
+  }
+  co_await prune_init_containers(false);
+
+  bool ready = co_await make_cgroup();
+  if (!ready || ending()) co_return;
+  if (actions.create_sandbox) {
+    bool made = co_await make_sandbox(actions);
+    if (!made || ending()) co_return;
+  }
+  if (!volumes_) {
+    bool prepared = co_await prepare_volumes();
+    if (!prepared || ending()) co_return;
+  } else if (volumes_for_ != pod) {
+    context_.volumes.pod_updated(pod);
+    volumes_for_ = pod;
+  }
+  parts_.probes.add_pod(pod);
+
+  for (int index : actions.ephemeral) {
+    const core::EphemeralContainer& ephemeral = pod->spec.ephemeral_containers[static_cast<size_t>(index)];
+    core::Container container = container_of(ephemeral);
+    std::string target;
+    if (!ephemeral.target_container_name.empty()) {
+      const ContainerRecord* found = record_.newest(ephemeral.target_container_name);
+      if (found == nullptr) {
+        note_failure(container.name, {"CreateContainerConfigError",
+                                      fmt::format("unable to find target container {}", ephemeral.target_container_name.view())});
+        retry_in(std::chrono::seconds(10));
+        continue;
+      }
+      target = found->id;
+    }
+    co_await start(&container, actions, std::move(target));
+  }
+  if (actions.next_init >= 0) {
+    std::string no_target;
+    co_await start(&pod->spec.init_containers[static_cast<size_t>(actions.next_init)], actions, std::move(no_target));
+    co_return;
+  }
+  for (int index : actions.containers) {
+    std::string no_target;
+    co_await start(&pod->spec.containers[static_cast<size_t>(index)], actions, std::move(no_target));
+    if (gone_ || pod_->metadata.deletion_timestamp) co_return;
+  }
+  co_await prune_dead_containers();
+}
+
+}  // namespace knarr::kubelet
