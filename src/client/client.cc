@@ -299,6 +299,26 @@ Task<Result<std::unique_ptr<WatchStream>>> Client::watch_objects(const schema::R
   co_return std::move(watch);
 }
 
+Task<Result<schema::Object>> Client::create_object(const schema::Resource& resource, std::string ns, schema::Object object) {
+  return create_object(resource, std::move(ns), std::move(object), std::string(), std::string());
+}
+Task<Result<schema::Object>> Client::update_object(const schema::Resource& resource, ObjectRef ref, schema::Object object) {
+  return update_object(resource, std::move(ref), std::move(object), std::string());
+}
+Task<Result<schema::Object>> Client::patch_object(const schema::Resource& resource, ObjectRef ref, PatchType patch_type,
+                                                  std::string patch) {
+  return patch_object(resource, std::move(ref), patch_type, std::move(patch), std::string());
+}
+Task<Status> Client::delete_object(const schema::Resource& resource, ObjectRef ref) {
+  return delete_object(resource, std::move(ref), DeleteOptions());
+}
+Task<Status> Client::delete_collection(const schema::Resource& resource, std::string ns) {
+  return delete_collection(resource, std::move(ns), DeleteOptions(), ListOptions());
+}
+Task<Result<Client::Objects>> Client::list_objects(const schema::Resource& resource, std::string ns) {
+  return list_objects(resource, std::move(ns), ListOptions());
+}
+
 std::string resource_path(const schema::Resource& resource, std::string_view ns, std::string_view name,
                           std::string_view subresource) {
   std::string path = resource.group.empty() ? "/api/" : "/apis/";

@@ -100,21 +100,28 @@ class Client {
   // Untyped calls; the resource may be any, also one found by discovery. `type` is what answers decode into; for metadata-only reads pass
   // meta_v1::PartialObjectMetadata's and the server is asked for that form.
   Task<Result<schema::Object>> get_object(const schema::Resource& resource, ObjectRef ref, const schema::Type* type = nullptr);
-  Task<Result<schema::Object>> create_object(const schema::Resource& resource, std::string ns, schema::Object object, std::string subresource = {},
-                                             std::string parent_name = {});
-  Task<Result<schema::Object>> update_object(const schema::Resource& resource, ObjectRef ref, schema::Object object, std::string subresource = {});
+  // (The short forms are plain functions: g++ 12 destroys default arguments of a co_await twice.)
+  Task<Result<schema::Object>> create_object(const schema::Resource& resource, std::string ns, schema::Object object, std::string subresource,
+                                             std::string parent_name);
+  Task<Result<schema::Object>> create_object(const schema::Resource& resource, std::string ns, schema::Object object);
+  Task<Result<schema::Object>> update_object(const schema::Resource& resource, ObjectRef ref, schema::Object object, std::string subresource);
+  Task<Result<schema::Object>> update_object(const schema::Resource& resource, ObjectRef ref, schema::Object object);
   Task<Result<schema::Object>> patch_object(const schema::Resource& resource, ObjectRef ref, PatchType patch_type, std::string patch,
-                                            std::string subresource = {});
-  Task<Status> delete_object(const schema::Resource& resource, ObjectRef ref, DeleteOptions options = {});
-  Task<Status> delete_collection(const schema::Resource& resource, std::string ns, DeleteOptions options = {}, ListOptions list = {});
+                                            std::string subresource);
+  Task<Result<schema::Object>> patch_object(const schema::Resource& resource, ObjectRef ref, PatchType patch_type, std::string patch);
+  Task<Status> delete_object(const schema::Resource& resource, ObjectRef ref, DeleteOptions options);
+  Task<Status> delete_object(const schema::Resource& resource, ObjectRef ref);
+  Task<Status> delete_collection(const schema::Resource& resource, std::string ns, DeleteOptions options, ListOptions list);
+  Task<Status> delete_collection(const schema::Resource& resource, std::string ns);
   // The list object's items, decoded one by one into `type` (the resource's own when null).
   struct Objects {
     std::vector<schema::Object> items;
     std::string resource_version, continue_token;
   };
-  Task<Result<Objects>> list_objects(const schema::Resource& resource, std::string ns, ListOptions options = {}, const schema::Type* type = nullptr);
+  Task<Result<Objects>> list_objects(const schema::Resource& resource, std::string ns, ListOptions options, const schema::Type* type = nullptr);
+  Task<Result<Objects>> list_objects(const schema::Resource& resource, std::string ns);
   // Events after options.resource_version; bookmarks are asked for.
-  Task<Result<std::unique_ptr<WatchStream>>> watch_objects(const schema::Resource& resource, std::string ns, ListOptions options = {},
+  Task<Result<std::unique_ptr<WatchStream>>> watch_objects(const schema::Resource& resource, std::string ns, ListOptions options,
                                                            const schema::Type* type = nullptr);
 
   template <class T>
@@ -128,11 +135,16 @@ class Client {
   Task<Result<T>> create(T value) {
     std::string ns = value.metadata.namespace_.str();
     schema::Object object = schema::Object::of(std::move(value));
-    auto result = co_await create_object(T::resource(), std::move(ns), std::move(object));
+    std::string subresource, parent;
+    auto result = co_await create_object(T::resource(), std::move(ns), std::move(object), std::move(subresource), std::move(parent));
     co_return unwrap<T>(std::move(result));
   }
   template <class T>
-  Task<Result<T>> update(T value, std::string subresource = {}) {
+  Task<Result<T>> update(T value) {
+    return update(std::move(value), std::string());
+  }
+  template <class T>
+  Task<Result<T>> update(T value, std::string subresource) {
     ObjectRef ref{value.metadata.namespace_.str(), value.metadata.name.str()};
     schema::Object object = schema::Object::of(std::move(value));
     auto result = co_await update_object(T::resource(), std::move(ref), std::move(object), std::move(subresource));
@@ -145,19 +157,31 @@ class Client {
     co_return result;
   }
   template <class T>
-  Task<Result<T>> patch(std::string ns, std::string name, PatchType type, std::string body, std::string subresource = {}) {
+  Task<Result<T>> patch(std::string ns, std::string name, PatchType type, std::string body) {
+    return patch<T>(std::move(ns), std::move(name), type, std::move(body), std::string());
+  }
+  template <class T>
+  Task<Result<T>> patch(std::string ns, std::string name, PatchType type, std::string body, std::string subresource) {
     ObjectRef ref{std::move(ns), std::move(name)};
     auto result = co_await patch_object(T::resource(), std::move(ref), type, std::move(body), std::move(subresource));
     co_return unwrap<T>(std::move(result));
   }
   template <class T>
-  Task<Status> remove(std::string ns, std::string name, DeleteOptions options = {}) {
+  Task<Status> remove(std::string ns, std::string name) {
+    return remove<T>(std::move(ns), std::move(name), DeleteOptions());
+  }
+  template <class T>
+  Task<Status> remove(std::string ns, std::string name, DeleteOptions options) {
     ObjectRef ref{std::move(ns), std::move(name)};
     Status status = co_await delete_object(T::resource(), std::move(ref), std::move(options));
     co_return status;
   }
   template <class T>
-  Task<Result<ListResult<T>>> list(std::string ns, ListOptions options = {}) {
+  Task<Result<ListResult<T>>> list(std::string ns) {
+    return list<T>(std::move(ns), ListOptions());
+  }
+  template <class T>
+  Task<Result<ListResult<T>>> list(std::string ns, ListOptions options) {
     auto result = co_await list_objects(T::resource(), std::move(ns), std::move(options));
     if (!result.ok()) co_return result.status();
     ListResult<T> typed;

@@ -83,7 +83,8 @@ Task<Status> NamespaceController::empty_resource(ServedResourcePtr resource, std
   if ((resource->verbs & schema::kDeleteCollection) != 0) {
     std::string where = ns;
     client::DeleteOptions copy = options;
-    Status status = co_await context->client.delete_collection(resource->resource, std::move(where), std::move(copy));
+    client::ListOptions all;
+    Status status = co_await context->client.delete_collection(resource->resource, std::move(where), std::move(copy), std::move(all));
     if (!status.ok() && !not_supported(status)) co_return status;
     collected = status.ok();
   }
