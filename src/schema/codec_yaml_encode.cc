@@ -17,7 +17,16 @@ constexpr int kWidth = 80;
 constexpr size_t kLongestSimpleKey = 128;
 
 bool is_digit(uint32_t c) { return c >= '0' && c <= '9'; }
-bool is_letter(uint32_t c) { return (c | 0x20) - 'a' < 26 || c >= 0xaa; }
+// Unicode's letters, near enough for an order of keys: the planes' scripts without punctuation, symbols and emoji.
+bool is_letter(uint32_t c) {
+  if (c < 0x80) return (c | 0x20) - 'a' < 26;
+  if (c < 0xc0) return c == 0xaa || c == 0xb5 || c == 0xba;
+  if (c < 0x2000) return c != 0xd7 && c != 0xf7;
+  if (c < 0x2c00) return false;
+  if (c < 0x3400) return c >= 0x3040 || c == 0x3005 || c == 0x3006;
+  return c < 0xd800 || (c >= 0xf900 && c < 0xfe00) || (c >= 0xfe70 && c < 0xfeff) || (c >= 0xff21 && c < 0xffdd) ||
+         (c >= 0x10000 && c < 0x1d000) || (c >= 0x20000 && c < 0x40000);
+}
 bool is_break(uint32_t c) { return c == '\n' || c == '\r' || c == 0x85 || c == 0x2028 || c == 0x2029; }
 bool is_blank(uint32_t c) { return c == ' ' || c == '\t'; }
 bool is_printable(uint32_t c) {
@@ -163,11 +172,19 @@ class YamlWriter {
         append_int(text, value.as_int());
         return scalar(runes(text), Style::kPlain, simple_key);
       }
-      case json::Value::Type::kDouble: return scalar(runes(format_yaml_float(value.as_double())), Style::kPlain, simple_key);
+      case json::Value::Type::kDouble: return scalar(runes(number_text(value.as_double())), Style::kPlain, simple_key);
       case json::Value::Type::kString: return string(value.as_string(), simple_key);
       case json::Value::Type::kArray: return sequence(value.items(), in_mapping);
       case json::Value::Type::kObject: return mapping(value.members());
     }
+  }
+
+  // Between 2^63 and 2^64 the JSON text held an integer, which go-yaml reads as one.
+  static std::string number_text(double number) {
+    if (number < 9223372036854775808.0 || number >= 18446744073709551616.0) return format_yaml_float(number);
+    std::string text;
+    append_double(text, number);
+    return text;
   }
 
   void sequence(const json::Value::Array& items, bool in_mapping) {
@@ -291,9 +308,11 @@ class YamlWriter {
   void double_quoted(const std::u32string& value, bool allow_breaks) {
     write_indicator("\"", true, false, false);
     bool spaces = false;
+    // go-yaml looks for the byte order mark at the start of the text, whichever character it is at.
+    bool escape_all = value.starts_with(U'\xfeff');
     for (size_t i = 0; i < value.size(); ++i) {
       char32_t c = value[i];
-      if (!is_printable(c) || c == 0xfeff || is_break(c) || c == '"' || c == '\\') {
+      if (escape_all || !is_printable(c) || is_break(c) || c == '"' || c == '\\') {
         escape(c);
         spaces = false;
       } else if (c == ' ') {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "schema/json_text.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -77,6 +78,22 @@ void append_uint(std::string& out, uint64_t value) {
 
 namespace {
 
+// "1.25e+17" written out.
+void append_padded(std::string& out, std::string_view scientific) {
+  size_t e = scientific.find('e');
+  int places = (scientific[e + 2] - '0') * 10 + (scientific[e + 3] - '0');
+  bool fraction = false;
+  for (char c : scientific.substr(0, e)) {
+    if (c == '.') {
+      fraction = true;
+      continue;
+    }
+    if (fraction && places-- == 0) out += '.';
+    out += c;
+  }
+  out.append(static_cast<size_t>(std::max(places, 0)), '0');
+}
+
 template <class F>
 void append_real(std::string& out, F value) {
   if (!std::isfinite(value)) {
@@ -85,9 +102,12 @@ void append_real(std::string& out, F value) {
   }
   F size = std::fabs(value);
   bool exponent = size != 0 && (size < F(1e-6) || size >= F(1e21));
+  // Large integers: the shortest digits, then zeros. (to_chars in fixed format writes all digits of the binary value.)
+  bool pad = !exponent && size >= F(1e15);
   char buffer[64];
   auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value,
-                                    exponent ? std::chars_format::scientific : std::chars_format::fixed);
+                                    exponent || pad ? std::chars_format::scientific : std::chars_format::fixed);
+  if (pad) return append_padded(out, {buffer, static_cast<size_t>(end - buffer)});
   // 1e-09 becomes 1e-9.
   if (exponent && end - buffer >= 4 && end[-4] == 'e' && end[-3] == '-' && end[-2] == '0') {
     end[-2] = end[-1];

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "schema/json_reader.h"
+#include "schema/object_editor.h"
 
 namespace knarr::schema {
 namespace {
@@ -174,8 +175,8 @@ class JsonPatcher {
     if (!path.ok()) return with_prefix("replace operation failed to decode path", path.status());
     if (path->empty()) {
       Value value = op.value();
-      if (!value.is_object() && !value.is_array()) return unprocessable("replace operation value must be object or array");
-      doc_ = std::move(value);
+      // Upstream wraps no error when it refuses a scalar, and so passes over it.
+      if (value.is_object() || value.is_array()) doc_ = std::move(value);
       return {};
     }
     Place place = find_place(doc_, *path);
@@ -255,39 +256,25 @@ void prune_nulls(Value& value) {
 }
 
 void merge_object(Value& doc, const Value& patch) {
-  // Positions of the document's members: patches may be as wide as documents.
-  absl::flat_hash_map<std::string, size_t> index;
-  Value::Members& members = doc.members();
-  for (size_t i = 0; i < members.size(); ++i) index.emplace(members[i].first, i);
-  std::vector<bool> removed(members.size());
+  ObjectEditor editor(doc);
   for (const auto& [key, value] : patch.members()) {
-    auto found = index.find(key);
-    bool present = found != index.end() && !removed[found->second];
     if (value.is_null()) {
-      if (present) removed[found->second] = true;
+      editor.erase(key);
       continue;
     }
-    if (present && members[found->second].second.is_object()) {
-      Value& target = members[found->second].second;
+    Value* current = editor.find(key);
+    if (current != nullptr && current->is_object()) {
       if (value.is_object()) {
-        merge_object(target, value);
+        merge_object(*current, value);
       } else {
-        target = value;
+        *current = value;
       }
       continue;
     }
     Value made = value;
     prune_nulls(made);
-    if (present) {
-      members[found->second].second = std::move(made);
-    } else {
-      index[key] = members.size();
-      removed.push_back(false);
-      members.emplace_back(key, std::move(made));
-    }
+    editor.set(key, std::move(made));
   }
-  size_t at = 0;
-  std::erase_if(members, [&](const Value::Member&) { return static_cast<bool>(removed[at++]); });
 }
 
 }  // namespace

@@ -31,6 +31,7 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 struct Parts {
   bool negative = false;
   std::string_view whole, fraction;  // digits; leading zeros of `whole` are gone, but for a lone "0"
+  bool has_digits = false;           // "Ki" and "." have none
   int base = 10;
   int64_t exponent = 0;
   Format format = Format::kDecimalSI;
@@ -63,6 +64,13 @@ bool interpret_suffix(std::string_view text, Parts& parts) {
   return parts.exponent >= -kMaxExponent && parts.exponent <= kMaxExponent;
 }
 
+// Below zero when upstream leaves int64 for big decimals.
+int64_t precision(const Parts& parts) {
+  auto whole = static_cast<int64_t>(parts.whole.size()), fraction = static_cast<int64_t>(parts.fraction.size());
+  if (parts.format != Format::kBinarySI) return parts.exponent - fraction < kNano ? -1 : 18 - whole - fraction;
+  return fraction != 0 ? -1 : 15 - whole - static_cast<int64_t>(static_cast<float>(parts.exponent) * 3 / 10) - 1;
+}
+
 Status split(std::string_view text, Parts& parts) {
   if (text.empty()) return format_wrong();
   size_t at = 0;
@@ -80,12 +88,16 @@ Status split(std::string_view text, Parts& parts) {
     while (at < text.size() && is_digit(text[at])) ++at;
     parts.fraction = text.substr(from, at - from);
   }
+  parts.has_digits = text.find_first_of("0123456789") < at;
   from = at;
   while (at < text.size() && std::string_view("eEinumkKMGTP").find(text[at]) != std::string_view::npos) ++at;
   if (at < text.size() && (text[at] == '-' || text[at] == '+')) ++at;
   while (at < text.size() && is_digit(text[at])) ++at;
   if (at < text.size()) return format_wrong();
   if (!interpret_suffix(text.substr(from), parts)) return suffix_wrong();
+  // No digits count as zero, but only where upstream parses them as an int64.
+  if (!parts.has_digits && precision(parts) < 0)
+    return Status::make(400, "BadRequest", "unable to parse numeric part of quantity");
   return {};
 }
 
@@ -222,16 +234,11 @@ Decimal decimal_of(const Parts& parts) {
 
 // Upstream keeps a text that is near enough to canonical as it came; this is its idea of near enough.
 bool keeps_spelling(const Parts& parts) {
-  size_t size = parts.whole.size() + parts.fraction.size();
+  if (precision(parts) < 0) return false;
   std::string shifted = std::string(parts.whole) + std::string(parts.fraction);
-  if (parts.format == Format::kBinarySI) {
-    if (!parts.fraction.empty()) return false;
-    int precision = 15 - static_cast<int>(parts.whole.size()) -
-                    static_cast<int>(static_cast<float>(parts.exponent) * 3 / 10) - 1;
-    return precision >= 0 && parts.exponent % 10 == 0 && (std::stoll(shifted) & 7) != 0;
-  }
+  if (parts.format == Format::kBinarySI) return parts.exponent % 10 == 0 && (std::stoll(shifted) & 7) != 0;
   int64_t scale = parts.exponent - static_cast<int64_t>(parts.fraction.size());
-  return size <= 18 && scale >= kNano && scale % 3 == 0 && !shifted.ends_with("000") && shifted[0] != '0';
+  return scale % 3 == 0 && !shifted.ends_with("000") && shifted[0] != '0';
 }
 
 }  // namespace

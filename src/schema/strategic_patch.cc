@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "schema/json_reader.h"
-#include "schema/json_text.h"
+#include "schema/object_editor.h"
 #include "schema/patch.h"
 
 namespace knarr::schema {
@@ -464,7 +464,7 @@ Status apply_element_orders(Value& original, Value& patch, const Schema& schema)
 }
 
 // One member of the patch against the original.
-Status merge_member(Value& original, const std::string& patch_key, Value value, const Schema& schema) {
+Status merge_member(ObjectEditor& original, const std::string& patch_key, Value value, const Schema& schema) {
   std::string key = patch_key;
   bool is_deletion = patch_key.starts_with(kDeleteFromList);
   if (is_deletion && !extract_key(patch_key, kDeleteFromList, key)) return bad_format("primitive list");
@@ -477,7 +477,7 @@ Status merge_member(Value& original, const std::string& patch_key, Value value, 
     if (is_deletion) return {};
     discard_nulls(value);
     if (remove_directives(value)) {
-      original[key] = std::move(value);
+      original.set(key, std::move(value));
     } else {
       original.erase(key);
     }
@@ -520,7 +520,8 @@ Status merge_map(Value& original, Value patch, const Schema& schema) {
   }
   TRY(apply_retain_keys(original, patch));
   TRY(apply_element_orders(original, patch, schema));
-  for (Value::Member& member : patch.members()) TRY(merge_member(original, member.first, std::move(member.second), schema));
+  ObjectEditor editor(original);
+  for (Value::Member& member : patch.members()) TRY(merge_member(editor, member.first, std::move(member.second), schema));
   return {};
 }
 

@@ -3,8 +3,6 @@
 
 #include <cstdio>
 
-#include "schema/json_reader.h"
-
 namespace knarr::schema {
 namespace {
 
@@ -72,6 +70,26 @@ std::string civil_text(int64_t unix_seconds) {
   return out;
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// Quotes as Go's time package does: bytes above ASCII one by one.
+std::string time_quote(std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string out = "\"";
+  for (char c : text) {
+    auto byte = static_cast<uint8_t>(c);
+    if (byte >= 0x80 || byte < ' ') {
+      out += "\\x";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+      continue;
+    }
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
 int days_in_month(int64_t year, int month) {
   static constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
   bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -93,7 +111,7 @@ class Rfc3339 {
     if (!literal('-')) return cannot("-");
     if (!digits(2, day)) return cannot("02");
     if (!literal('T')) return cannot("T");
-    if (!digits(2, hour)) return cannot("15");
+    if (!one_or_two_digits(hour)) return cannot("15");
     if (hour > 23) return range("hour");
     if (!literal(':')) return cannot(":");
     if (!digits(2, minute)) return cannot("04");
@@ -105,7 +123,7 @@ class Rfc3339 {
     if (!fraction(fraction_digits, nanos)) return cannot(fraction_digits > 0 ? ".000000" : "05");
     int64_t offset = 0;
     if (Status status = zone(offset); !status.ok()) return status;
-    if (!rest_.empty()) return failure(": extra text: " + go_quote(rest_));
+    if (!rest_.empty()) return failure(": extra text: " + time_quote(rest_));
     if (day < 1 || day > days_in_month(year, month)) return range("day");
     seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
     return {};
@@ -116,51 +134,53 @@ class Rfc3339 {
     if (rest_.size() < count) return false;
     value = 0;
     for (size_t i = 0; i < count; ++i) {
-      if (rest_[i] < '0' || rest_[i] > '9') return false;
+      if (!is_digit(rest_[i])) return false;
       value = value * 10 + (rest_[i] - '0');
     }
     rest_.remove_prefix(count);
     return true;
   }
+  bool one_or_two_digits(int& value) { return digits(2, value) || digits(1, value); }
   bool literal(char c) {
     if (rest_.empty() || rest_[0] != c) return false;
     rest_.remove_prefix(1);
     return true;
   }
   bool fraction(int wanted, int64_t& nanos) {
-    bool present = rest_.size() > 1 && (rest_[0] == '.' || rest_[0] == ',') && rest_[1] >= '0' && rest_[1] <= '9';
+    bool present = rest_.size() > 1 && (rest_[0] == '.' || rest_[0] == ',') && is_digit(rest_[1]);
     if (!present) return wanted <= 0;
     size_t count = 1;
     int64_t scale = 100000000;
-    for (; count < rest_.size() && rest_[count] >= '0' && rest_[count] <= '9'; ++count, scale /= 10)
+    for (; count < rest_.size() && is_digit(rest_[count]) && static_cast<int>(count) != wanted + 1; ++count, scale /= 10)
       nanos += (rest_[count] - '0') * scale;
-    if (wanted > 0 && count != static_cast<size_t>(wanted) + 1) return false;
+    if (wanted > 0 && static_cast<int>(count) != wanted + 1) return false;
     rest_.remove_prefix(count);
     return true;
   }
   Status zone(int64_t& offset) {
     if (literal('Z')) return {};
     std::string_view from = rest_;
-    int sign = rest_.empty() || (rest_[0] != '+' && rest_[0] != '-') ? 0 : rest_[0] == '-' ? -1 : 1;
+    if (from.size() < 6 || from[3] != ':') return cannot("Z07:00");
+    rest_.remove_prefix(1);
     int hours = 0, minutes = 0;
-    if (sign != 0) rest_.remove_prefix(1);
-    if (sign == 0 || !digits(2, hours) || !literal(':') || !digits(2, minutes)) {
+    bool good = digits(2, hours) && literal(':') && digits(2, minutes);
+    if (hours > 24) return range("time zone offset hour");
+    if (minutes > 60) return range("time zone offset minute");
+    if (!good || (from[0] != '+' && from[0] != '-')) {
       rest_ = from;
       return cannot("Z07:00");
     }
-    if (hours > 24) return range("time zone offset hour");
-    if (minutes > 60) return range("time zone offset minute");
-    offset = sign * (hours * 3600 + minutes * 60);
+    offset = (from[0] == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
     return {};
   }
 
   Status cannot(std::string_view element) {
-    std::string text = " as " + go_quote(layout_) + ": cannot parse " + go_quote(rest_) + " as " + go_quote(element);
+    std::string text = " as " + time_quote(layout_) + ": cannot parse " + time_quote(rest_) + " as " + time_quote(element);
     return failure(text);
   }
   Status range(std::string_view what) { return failure(": " + std::string(what) + " out of range"); }
   Status failure(std::string_view tail) {
-    return Status::make(400, "BadRequest", "parsing time " + go_quote(text_) + std::string(tail));
+    return Status::make(400, "BadRequest", "parsing time " + time_quote(text_) + std::string(tail));
   }
 
   std::string_view text_, rest_, layout_;
@@ -215,7 +235,7 @@ Result<WallTime> parse_nano_time(std::string_view text) {
   // 64 bits of nanoseconds hold the years 1678 to 2261.
   int64_t total = 0;
   if (__builtin_mul_overflow(seconds, int64_t{1000000000}, &total) || __builtin_add_overflow(total, nanos, &total))
-    return Status::make(400, "BadRequest", "parsing time " + go_quote(text) + ": year out of range");
+    return Status::make(400, "BadRequest", "parsing time " + time_quote(text) + ": year out of range");
   return WallTime(std::chrono::nanoseconds(total));
 }
 
@@ -270,7 +290,7 @@ uint64_t take_unit(std::string_view& text, std::string_view& name) {
 
 Result<int64_t> parse_duration(std::string_view text) {
   auto failure = [text](std::string_view what) {
-    return Status::make(400, "BadRequest", "time: " + std::string(what) + go_quote(text));
+    return Status::make(400, "BadRequest", "time: " + std::string(what) + time_quote(text));
   };
   std::string_view rest = text;
   bool negative = false;
@@ -301,7 +321,7 @@ Result<int64_t> parse_duration(std::string_view text) {
     std::string_view name;
     uint64_t unit = take_unit(rest, name);
     if (name.empty()) return failure("missing unit in duration ");
-    if (unit == 0) return failure("unknown unit " + go_quote(name) + " in duration ");
+    if (unit == 0) return failure("unknown unit " + time_quote(name) + " in duration ");
     if (whole > kMax / unit) return failure("invalid duration ");
     uint64_t part = whole * unit;
     if (fraction > 0 && scale < 1e18) part += static_cast<uint64_t>(fraction * (static_cast<double>(unit) / scale));

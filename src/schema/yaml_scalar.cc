@@ -160,10 +160,6 @@ bool parse_float(std::string_view text, YamlScalar& scalar) {
 
 YamlScalar resolve_untagged(std::string_view text, bool dates) {
   YamlScalar scalar;
-  if (text == "<<") {
-    scalar.tag = YamlTag::kMerge;
-    return scalar;
-  }
   if (lookup_word(text, scalar)) return scalar;
   char c = text[0];
   if (c == '.') {
@@ -189,7 +185,6 @@ std::string_view short_name(YamlTag tag) {
     case YamlTag::kInt: return "!!int";
     case YamlTag::kFloat: return "!!float";
     case YamlTag::kTimestamp: return "!!timestamp";
-    case YamlTag::kMerge: return "!!merge";
     default: return "!!str";
   }
 }

@@ -9,7 +9,7 @@
 
 namespace knarr::schema {
 
-enum class YamlTag : uint8_t { kString, kNull, kBool, kInt, kFloat, kTimestamp, kMerge, kOther };
+enum class YamlTag : uint8_t { kString, kNull, kBool, kInt, kFloat, kTimestamp, kOther };
 
 struct YamlScalar {
   YamlTag tag = YamlTag::kString;
