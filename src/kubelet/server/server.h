@@ -60,6 +60,8 @@ class ServerHost {
   virtual Status healthy() = 0;
   // Lines in Prometheus' text format that /metrics adds to the server's own.
   virtual std::string metrics_text() { return {}; }
+  // The KubeletConfiguration in force as JSON, for /configz.
+  virtual std::string configuration_json() { return "{}"; }
 };
 
 struct UserInfo {
@@ -97,7 +99,8 @@ std::unique_ptr<ServerAuth> make_always_allow_auth();
 struct KubeletServerOptions {
   std::string address = "0.0.0.0:10250";
   std::shared_ptr<net::TlsServerContext> tls;  // null = plain HTTP (tests, the read-only port)
-  std::string pod_logs_dir = "/var/log/pods";
+  std::string root_dir = "/var/lib/kubelet";   // whose file system /stats tells of
+  std::string system_logs_dir = "/var/log";    // what /logs/ serves
   std::string node_name;
   Duration streaming_idle_timeout = std::chrono::hours(4);
   bool read_only = false;  // only what upstream's read-only port serves

@@ -319,17 +319,17 @@ class Manager final : public std::enable_shared_from_this<Manager> {
     if (source.config_map) {
       const core::ConfigMapVolumeSource& from = *source.config_map;
       if (!from.default_mode) co_return no_mode();
-      Result<Payload> payload =
-          co_await config_map_files(pod, from.local_object_reference.name.str(), from.items,
-                                    *from.default_mode, from.optional.value_or(false));
+      std::string name = from.local_object_reference.name.str();
+      Result<Payload> payload = co_await config_map_files(
+          pod, std::move(name), from.items, *from.default_mode, from.optional.value_or(false));
       co_return payload;
     }
     if (source.secret) {
       const core::SecretVolumeSource& from = *source.secret;
       if (!from.default_mode) co_return no_mode();
-      Result<Payload> payload =
-          co_await secret_files(pod, from.secret_name.str(), from.items, *from.default_mode,
-                                from.optional.value_or(false));
+      std::string name = from.secret_name.str();
+      Result<Payload> payload = co_await secret_files(
+          pod, std::move(name), from.items, *from.default_mode, from.optional.value_or(false));
       co_return payload;
     }
     if (source.downward_api) {
@@ -357,16 +357,16 @@ class Manager final : public std::enable_shared_from_this<Manager> {
                                            int32_t mode) {
     if (projection.secret) {
       const core::SecretProjection& from = *projection.secret;
-      Result<Payload> payload =
-          co_await secret_files(pod, from.local_object_reference.name.str(), from.items, mode,
-                                from.optional.value_or(false));
+      std::string name = from.local_object_reference.name.str();
+      Result<Payload> payload = co_await secret_files(pod, std::move(name), from.items, mode,
+                                                      from.optional.value_or(false));
       co_return payload;
     }
     if (projection.config_map) {
       const core::ConfigMapProjection& from = *projection.config_map;
-      Result<Payload> payload =
-          co_await config_map_files(pod, from.local_object_reference.name.str(), from.items, mode,
-                                    from.optional.value_or(false));
+      std::string name = from.local_object_reference.name.str();
+      Result<Payload> payload = co_await config_map_files(pod, std::move(name), from.items, mode,
+                                                          from.optional.value_or(false));
       co_return payload;
     }
     if (projection.downward_api)
