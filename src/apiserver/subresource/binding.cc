@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apiserver/subresource/binding.h"
+
+#include "api/core_v1.h"
+#include "apiserver/context.h"
+#include "apiserver/errors.h"
+#include "apiserver/field_errors.h"
+#include "apiserver/registry/registry.h"
+#include "schema/time.h"
+
+namespace knarr::apiserver::subresource {
+namespace {
+
+using api::core_v1::Binding;
+using api::core_v1::Pod;
+
+Status validate(const Binding& binding) {
+  FieldErrors errors;
+  Path target("target");
+  if (!binding.target.kind.empty() && !(binding.target.kind == "Node"))
+    errors.not_supported(target.child("kind"), binding.target.kind, {"Node", "<empty>"});
+  if (binding.target.name.empty()) errors.required(target.child("name"));
+  return errors.empty() ? Status() : invalid_status("", "Binding", binding.metadata.name, errors);
+}
+
+Status refuse(const Pod& pod, const std::string& why) { return conflict("", "pods/binding", pod.metadata.name, why); }
+
+Status assign(Pod& pod, const Binding& binding, schema::Time now) {
+  std::string name = pod.metadata.name.str();
+  if (!binding.metadata.uid.empty() && !(binding.metadata.uid == pod.metadata.uid))
+    return conflict("", "pods", name, "Precondition failed: UID in precondition: " + binding.metadata.uid.str() + ", UID in object meta: " +
+                                          pod.metadata.uid.str());
+  if (pod.metadata.deletion_timestamp) return refuse(pod, "pod " + name + " is being deleted, cannot be assigned to a host");
+  if (!pod.spec.node_name.empty()) return refuse(pod, "pod " + name + " is already assigned to node " + quoted(pod.spec.node_name));
+  if (!pod.spec.scheduling_gates.empty()) return refuse(pod, "pod " + name + " has non-empty .spec.schedulingGates");
+  pod.spec.node_name = binding.target.name;
+  for (const auto& [key, value] : binding.metadata.annotations) pod.metadata.annotations[key] = value;
+  for (auto& condition : pod.status.conditions) {
+    if (!(condition.type == "PodScheduled")) continue;
+    if (!(condition.status == "True")) condition.last_transition_time = now;
+    condition.status = "True";
+    condition.reason.reset();
+    condition.message.reset();
+    return {};
+  }
+  auto& condition = pod.status.conditions.emplace_back();
+  condition.type = "PodScheduled";
+  condition.status = "True";
+  condition.last_transition_time = now;
+  return {};
+}
+
+}  // namespace
+
+Task<Status> create_pod_binding(RequestContext& context) {
+  auto binding = co_await read_object<Binding>(context);
+  if (!binding.ok()) co_return binding.status();
+  if (!binding->metadata.name.empty() && !(binding->metadata.name == context.info.name))
+    co_return bad_request("name in URL does not match name in Binding object");
+  CO_TRY(validate(*binding));
+  CO_TRY_ASSIGN(bool dry_run, query_dry_run(context));
+  schema::Time now = schema::to_time(context.server.clock().now());
+  std::function<Status(void*)> mutate = [&binding, now](void* object) { return assign(*static_cast<Pod*>(object), *binding, now); };
+  std::string ns = context.info.namespace_, name = context.info.name;
+  auto written = co_await modify_stored(context.server, Pod::resource(), std::move(ns), std::move(name), std::move(mutate), dry_run);
+  if (!written.ok()) co_return written.status();
+  Status success;
+  Status status = co_await respond_status(context, success, 201);
+  co_return status;
+}
+
+}  // namespace knarr::apiserver::subresource
