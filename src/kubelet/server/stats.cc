@@ -127,10 +127,11 @@ json::Value node_value(const NodeUsage& node, const std::string& name, bool only
   if (only_cpu_and_memory) return value;
   json::Value network = json::Value::object();
   network["time"] = time_value(node.time);
-  for (const NetworkSample& one : node.interfaces)
-    if (one.name == node.default_interface)
-      for (json::Value::Member& member : interface_value(one).members())
-        network[member.first] = std::move(member.second);
+  for (const NetworkSample& one : node.interfaces) {
+    if (one.name != node.default_interface) continue;
+    json::Value main = interface_value(one);
+    for (json::Value::Member& member : main.members()) network[member.first] = std::move(member.second);
+  }
   network["interfaces"] = json::Value::array();
   for (const NetworkSample& one : node.interfaces)
     network["interfaces"].push_back(interface_value(one));
