@@ -238,10 +238,11 @@ class Converter {
       }
       TRY(count());
       std::string name, json;
-      TRY(key_text(key, name));
+      bool quoted = true;
+      TRY(key_text(key, name, quoted));
       TRY(value(held, json));
       if (members.contains(name) && duplicates_.size() < 100)
-        duplicates_.push_back("line " + std::to_string(held.line + 1) + ": key " + go_quote(name) + " already set in map");
+        duplicates_.push_back("line " + std::to_string(held.line + 1) + ": key " + (quoted ? go_quote(name) : name) + " already set in map");
       if (alias_depth_ > 0) expanded_ += name.size();
       members[std::move(name)] = std::move(json);
     }
@@ -269,10 +270,11 @@ class Converter {
     return {};
   }
 
-  Status key_text(Node& key, std::string& out) {
+  // Keys that are no strings become strings; `quoted` says whether this one was one.
+  Status key_text(Node& key, std::string& out, bool& quoted) {
     if (key.kind == Node::kAlias) {
       TRY(enter(key));
-      TRY(key_text(*key.target, out));
+      TRY(key_text(*key.target, out, quoted));
       leave(key);
       return {};
     }
@@ -282,6 +284,7 @@ class Converter {
       return {};
     }
     TRY_ASSIGN(YamlScalar scalar, resolve_yaml_scalar(key.tag, key.value));
+    quoted = scalar.tag != YamlTag::kBool && scalar.tag != YamlTag::kInt && scalar.tag != YamlTag::kFloat;
     switch (scalar.tag) {
       case YamlTag::kNull:
         return Status::make(400, "BadRequest", "Unsupported map key of type: %!s(<nil>), key: <nil>");

@@ -205,7 +205,8 @@ class YamlWriter {
     std::vector<std::pair<std::u32string, const json::Value::Member*>> order;
     order.reserve(members.size());
     for (const json::Value::Member& member : members) order.emplace_back(runes(member.first), &member);
-    std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return key_less(a.first, b.first); });
+    // The order is not a strict one (as upstream's): only a stable sort is safe with it.
+    std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return key_less(a.first, b.first); });
     int outer = indent_;
     indent_ = indent_ < 0 ? 0 : indent_ + kIndent;
     for (const auto& [key, member] : order) {
