@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,6 +43,8 @@ struct Options {
   std::vector<std::string> runtime_config;
 };
 
+class ServiceAllocator;  // strategy/service_allocator.h
+
 class ApiServer {
  public:
   virtual ~ApiServer() = default;
@@ -71,6 +74,10 @@ class ApiServer {
   // Calls the API itself as system:apiserver (group system:masters): bootstrap, allocators, event expiry.
   virtual client::Client& loopback() = 0;
   virtual Executor executor() const = 0;
+
+  // Cluster IPs and node ports in use; made at the first write of a Service (ServiceAllocator::of).
+  std::once_flag service_allocator_once;
+  std::shared_ptr<ServiceAllocator> service_allocator;
 };
 
 std::unique_ptr<ApiServer> make_api_server(Executor executor, std::shared_ptr<store::Store> store, const Clock& clock, Options options);
