@@ -93,7 +93,7 @@ bool Value::erase(std::string_view key) {
 }
 
 const Value& Value::at(std::initializer_list<std::string_view> path) const {
-  static const Value kNone;
+  static const Value kNone{};
   const Value* value = this;
   for (std::string_view key : path) {
     value = value->find(key);
