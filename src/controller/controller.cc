@@ -11,6 +11,9 @@ constexpr ControllerEntry kControllers[] = {
     {"serviceaccount", start_serviceaccount},
     {"root-ca-cert-publisher", start_root_ca_cert_publisher},
     {"namespace", start_namespace},
+    {"endpoint", start_endpoints},
+    {"endpointslice", start_endpointslice},
+    {"deployment", start_deployment},
     {"replicaset", start_replicaset},
     {"replicationcontroller", start_replicationcontroller},
 };

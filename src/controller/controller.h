@@ -87,6 +87,9 @@ Status start_controllers(const ContextPtr& context, const std::vector<std::strin
 void start_namespace(const ContextPtr& context);
 void start_serviceaccount(const ContextPtr& context);
 void start_root_ca_cert_publisher(const ContextPtr& context);
+void start_deployment(const ContextPtr& context);
+void start_endpoints(const ContextPtr& context);
+void start_endpointslice(const ContextPtr& context);
 void start_replicaset(const ContextPtr& context);
 void start_replicationcontroller(const ContextPtr& context);
 

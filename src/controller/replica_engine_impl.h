@@ -327,6 +327,7 @@ Task<Status> ReplicaEngine<Traits>::write_status(OwnerPtr cached, Owner changed,
   for (int attempt = 0;; ++attempt) {
     Owner copy = changed;
     auto updated = co_await context_->client.update_status(std::move(copy));
+    if (updated.status().code() == 404) co_return Status();  // deleted meanwhile
     if (updated.ok() || attempt >= kStatusRetries) co_return updated.status();
     std::string ns = changed.metadata.namespace_.str(), name = changed.metadata.name.str();
     auto fresh = co_await context_->client.template get<Owner>(std::move(ns), std::move(name));
