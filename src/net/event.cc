@@ -24,17 +24,23 @@ struct EventInitiation {
   Event* event;
   template <class Handler>
   void operator()(Handler handler) const {
-    event->waiter_ = std::make_unique<HandlerWaiter<Handler>>(std::move(handler));
+    auto waiter = std::make_unique<HandlerWaiter<Handler>>(std::move(handler));
+    waiter->next = std::move(event->waiters_);
+    event->waiters_ = std::move(waiter);
   }
 };
 
 void Event::set() {
-  if (waiter_ == nullptr) {
+  if (waiters_ == nullptr) {
     set_ = true;
     return;
   }
-  std::unique_ptr<Waiter> waiter = std::move(waiter_);
-  waiter->resume();
+  std::unique_ptr<Waiter> waiter = std::move(waiters_);
+  while (waiter != nullptr) {
+    std::unique_ptr<Waiter> next = std::move(waiter->next);
+    waiter->resume();
+    waiter = std::move(next);
+  }
 }
 
 Task<void> Event::wait() {
@@ -42,7 +48,6 @@ Task<void> Event::wait() {
     set_ = false;
     co_return;
   }
-  KNARR_CHECK(waiter_ == nullptr);
   EventInitiation initiation{this};
   asio::use_awaitable_t<> token;
   co_await asio::async_initiate<asio::use_awaitable_t<>, void()>(initiation, token);

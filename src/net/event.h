@@ -11,13 +11,15 @@
 
 namespace knarr::net {
 
-// One waiter. set() wakes it, or makes the next wait() return at once; wait() resets. The waiter is always resumed through the
-// executor's queue, never inside set(), so set() may be called from within callbacks of nghttp2.
+// set() wakes whoever waits, or makes the next wait() return at once; wait() resets. Made for one waiter; several are all woken,
+// so waiting loops look at their condition again. Waiters are resumed through the executor's queue, never inside set(), so
+// set() may be called from within callbacks of nghttp2.
 class Event {
  public:
   struct Waiter {
     virtual ~Waiter() = default;
     virtual void resume() = 0;  // posts
+    std::unique_ptr<Waiter> next;
   };
   Event() = default;
   Event(const Event&) = delete;
@@ -28,7 +30,7 @@ class Event {
  private:
   friend struct EventInitiation;
   bool set_ = false;
-  std::unique_ptr<Waiter> waiter_;
+  std::unique_ptr<Waiter> waiters_;  // a list, newest first
 };
 
 // Lets one coroutine at a time through, in order of arrival. The holder leaves before it ends.

@@ -31,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string bytes(reinterpret_cast<const char*>(data + 1), size - 1);
   // Most inputs should get past the preface.
   if (data[0] % 4 != 0) bytes.insert(0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-  spawn(context.get_executor(), serve_stream(std::move(connection), std::move(ours), false));
+  knarr::spawn(context.get_executor(), serve_stream(std::move(connection), std::move(ours), false));
   fuzz_play(context, std::move(theirs), std::move(bytes));
   return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A server to aim h2load, curl and nghttp at: server_bench ADDRESS [CERT KEY [CLIENT_CA]].
 //   /small 200 bytes   /big?SIZE&SLICE that many bytes in slices   /echo   /stream ticks for ever   /upgrade echoes raw bytes
+//   /spdy and /ws echo every stream and message
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <cstdio>
@@ -8,6 +9,8 @@
 
 #include "base/log.h"
 #include "net/server.h"
+#include "net/spdy.h"
+#include "net/websocket.h"
 
 namespace knarr::net {
 namespace {
@@ -19,6 +22,43 @@ Task<void> echo_stream(std::unique_ptr<ByteStream> stream) {
     if (!count.ok() || *count == 0) break;
     std::string_view bytes(buffer, *count);
     Status written = co_await stream->write(bytes);
+    if (!written.ok()) break;
+  }
+}
+
+Task<void> echo_spdy(std::unique_ptr<SpdyStream> stream) {
+  Status status = co_await stream->reply();
+  while (status.ok()) {
+    Result<std::string> data = co_await stream->read();
+    if (!data.ok() || data->empty()) break;
+    std::string copy = std::move(*data);
+    status = co_await stream->write(std::move(copy));
+  }
+  status = co_await stream->finish();
+}
+
+Task<void> serve_spdy(ResponseWriter& writer) {
+  Executor executor = co_await this_executor();
+  Headers headers;
+  headers.add("Upgrade", "SPDY/3.1");
+  Result<std::unique_ptr<ByteStream>> stream = co_await writer.upgrade(std::move(headers));
+  if (!stream.ok()) co_return;
+  std::unique_ptr<SpdyConnection> connection = make_spdy(executor, std::move(*stream), true);
+  while (true) {
+    Result<std::unique_ptr<SpdyStream>> next = co_await connection->accept();
+    if (!next.ok()) break;
+    spawn(executor, echo_spdy(std::move(*next)));
+  }
+}
+
+Task<void> serve_websocket(Request& request, ResponseWriter& writer) {
+  std::vector<std::string> protocols = {"", "v4.channel.k8s.io"};
+  Result<std::unique_ptr<WebSocket>> socket = co_await accept_websocket(&request, &writer, protocols);
+  while (socket.ok()) {
+    Result<std::optional<WebSocketMessage>> message = co_await (*socket)->read();
+    if (!message.ok() || !*message) break;
+    std::string data = std::move((*message)->data);
+    Status written = co_await (*socket)->write((*message)->binary, std::move(data));
     if (!written.ok()) break;
   }
 }
@@ -53,6 +93,14 @@ Task<void> handle(Request& request, ResponseWriter& writer) {
   Body body;
   if (request.path == "/stream") {
     co_await stream_ticks(writer);
+    co_return;
+  }
+  if (request.path == "/spdy") {
+    co_await serve_spdy(writer);
+    co_return;
+  }
+  if (request.path == "/ws") {
+    co_await serve_websocket(request, writer);
     co_return;
   }
   if (request.path == "/upgrade") {

@@ -2,6 +2,8 @@
 // Server and client against each other, over every carrier; what curl, h2load and Go say is tried elsewhere.
 #include "net/server.h"
 
+#include <boost/asio/thread_pool.hpp>
+
 #include "net/client.h"
 #include "net/event.h"
 #include "net/test_bed.h"
@@ -75,7 +77,6 @@ Task<void> echo_raw(ResponseWriter& writer) {
 }
 
 Task<void> handle(Seen* seen, Request& request, ResponseWriter& writer) {
-  seen->peer = request.peer;
   Status ignored;
   if (request.path == "/forever") {
     co_await stream_for_ever(writer, seen);
@@ -83,6 +84,9 @@ Task<void> handle(Seen* seen, Request& request, ResponseWriter& writer) {
     co_await wait_for_close(writer, seen);
   } else if (request.path == "/raw") {
     co_await echo_raw(writer);
+  } else if (request.path == "/peer") {
+    seen->peer = request.peer;
+    ignored = co_await writer.respond(200, {}, {});
   } else if (request.path == "/nothing") {
   } else if (request.path == "/throw") {
     throw std::runtime_error("on purpose");
@@ -263,7 +267,7 @@ Task<void> too_large(std::shared_ptr<Client> client) {
 
 TEST_P(Carriers, RefusesWhatIsTooLarge) { run(too_large(start())); }
 
-Task<void> upgrade(std::shared_ptr<Client> client) {
+Task<void> upgrade_once(std::shared_ptr<Client> client) {
   ClientRequest request;
   request.target = "/raw";
   request.headers.add("Upgrade", "raw");
@@ -284,10 +288,14 @@ Task<void> upgrade(std::shared_ptr<Client> client) {
   char buffer[100];
   Result<size_t> end = co_await upgraded->stream->read(buffer, sizeof(buffer));
   EXPECT_TRUE(end.ok() && *end == 0);
+}
+
+Task<void> upgrade(std::shared_ptr<Client> client) {
+  co_await upgrade_once(client);
   // No upgrade there: the answer is an ordinary one.
   ClientRequest other;
   other.target = "/plain";
-  upgraded = co_await client->upgrade(std::move(other));
+  Result<Client::Upgraded> upgraded = co_await client->upgrade(std::move(other));
   EXPECT_EQ(upgraded->response.status, 200);
   EXPECT_EQ(upgraded->stream, nullptr);
 }
@@ -360,6 +368,7 @@ class Tls : public TestBed {
 
 Task<void> expect_status(std::shared_ptr<Client> client, int status) {
   ClientRequest request;
+  request.target = "/peer";
   Result<ClientResponse> response = co_await client->send(std::move(request));
   EXPECT_TRUE(response.ok()) << response.status().message();
   if (!response.ok()) co_return;
@@ -454,6 +463,17 @@ Task<void> talk_nonsense(Tls* test, std::string address) {
 
 TEST_F(Tls, SurvivesNonsense) { run(talk_nonsense(this, start())); }
 
+Task<void> forget_tls(TestBed* bed, std::string address) {
+  ClientRequest request;
+  std::shared_ptr<Client> client = bed->client(address, HttpVersion::kHttp1);
+  Result<ClientResponse> response = co_await client->send(std::move(request));
+  EXPECT_TRUE(response.ok() && response->status == 400);
+  std::string text = co_await text_of(*response);
+  EXPECT_EQ(text, "Client sent an HTTP request to an HTTPS server.\n");
+}
+
+TEST_F(Tls, TellsPlainHttpWhatIsWrong) { run(forget_tls(this, start())); }
+
 // ---- Plain connections, byte by byte
 
 class Plain : public TestBed {
@@ -527,6 +547,25 @@ Task<void> crowd(TestBed* bed, std::string address, HttpVersion version) {
   co_await done.wait();
 }
 
+// Connections on executors of other threads; clients on this one.
+Task<void> spread(TestBed* bed, std::vector<Executor> executors, Seen* seen) {
+  std::unique_ptr<Server> server = make_server(executors, {}, Handling{seen});
+  Result<uint16_t> port = server->listen("127.0.0.1:0");
+  std::string address = fmt::format("127.0.0.1:{}", *port);
+  co_await crowd(bed, address, HttpVersion::kHttp2);
+  co_await crowd(bed, address, HttpVersion::kHttp1);
+  Duration grace = std::chrono::seconds(1);
+  co_await server->shutdown(grace);
+}
+
+TEST_F(Plain, SeveralExecutors) {
+  boost::asio::thread_pool one(1), two(1);
+  std::vector<Executor> executors = {one.get_executor(), two.get_executor()};
+  run(spread(this, executors, &seen));
+  one.join();
+  two.join();
+}
+
 TEST_F(Plain, ManyRequestsAtOnceHttp2) { run(crowd(this, start(), HttpVersion::kHttp2)); }
 TEST_F(Plain, ManyRequestsAtOnceHttp1) { run(crowd(this, start(), HttpVersion::kHttp1)); }
 
@@ -562,6 +601,37 @@ TEST_F(Plain, UnixSocket) {
   start();
   run(unix_socket(this, folder.at("s")));
 }
+
+struct Proxying {
+  Executor executor;
+  std::shared_ptr<Client> behind;
+
+  static Task<void> proxy(std::shared_ptr<Client> behind, ResponseWriter& writer) {
+    ClientRequest request;
+    request.target = "/raw";
+    request.headers.add("Upgrade", "raw");
+    Result<Client::Upgraded> upgraded = co_await behind->upgrade(std::move(request));
+    EXPECT_TRUE(upgraded.ok() && upgraded->stream != nullptr);
+    Headers headers = std::move(upgraded->response.headers);
+    Result<std::unique_ptr<ByteStream>> ours = co_await writer.upgrade(std::move(headers));
+    EXPECT_TRUE(ours.ok());
+    std::unique_ptr<ByteStream> theirs = std::move(upgraded->stream);
+    co_await tunnel(std::move(*ours), std::move(theirs));
+  }
+  Task<void> operator()(Request&, ResponseWriter& writer) const { return proxy(behind, writer); }
+};
+
+Task<void> through_tunnel(TestBed* bed, std::string behind) {
+  std::shared_ptr<Client> inner = bed->client(behind);
+  std::unique_ptr<Server> front = make_server({bed->executor()}, {}, Proxying{bed->executor(), inner});
+  Result<uint16_t> port = front->listen("127.0.0.1:0");
+  std::shared_ptr<Client> outer = bed->client(fmt::format("127.0.0.1:{}", *port));
+  co_await upgrade_once(outer);
+  Duration grace = std::chrono::seconds(1);
+  co_await front->shutdown(grace);
+}
+
+TEST_F(Plain, TunnelsUpgrades) { run(through_tunnel(this, start())); }
 
 Task<void> refused_connection(TestBed* bed) {
   ClientRequest request;

@@ -34,7 +34,14 @@ Status closed_error() { return Status::error("use of closed network connection")
 
 // Shared by the stream and its running operations, so that dropping the stream in the middle of one is harmless.
 struct SocketState {
-  SocketState(Executor executor, int fd) : descriptor(std::move(executor), fd), fd(fd) {}
+  SocketState(Executor executor, int socket) : descriptor(std::move(executor)), fd(socket) {
+    boost::system::error_code error;
+    descriptor.assign(socket, error);
+    if (!error) return;
+    // The reactor is full: a connection less, but not the end of the process.
+    ::close(socket);
+    open = false;
+  }
   Descriptor descriptor;
   int fd;
   bool open = true;

@@ -11,7 +11,6 @@ namespace knarr::net {
 namespace {
 
 constexpr size_t kReadSize = 16 << 10;
-constexpr size_t kMaxFrame = 1 << 20;        // of what we take; spdystream sends whatever a Write was given
 constexpr size_t kMaxControl = 64 << 10;
 constexpr size_t kSendChunk = 32 << 10;
 constexpr size_t kMaxInbound = 1 << 20;      // unread bytes of one stream that stop the connection
@@ -258,29 +257,56 @@ Task<Status> on_data(ConnectionPtr connection, uint32_t id, uint8_t flags, std::
   co_return Status();
 }
 
+// Takes what it can from `bytes`: one control frame, a frame's head, or some of a data frame's payload. 0: more is needed.
+struct FrameReader {
+  uint32_t data_stream = 0;
+  size_t data_left = 0;  // of the data frame being read; such a frame may have 16 MB, so it is never held whole
+  uint8_t data_flags = 0;
+
+  static Task<Status> step(ConnectionPtr connection, FrameReader* reader, std::string_view bytes, size_t* used) {
+    *used = 0;
+    if (reader->data_left > 0) {
+      std::string_view payload = bytes.substr(0, reader->data_left);
+      *used = payload.size();
+      if (payload.empty()) co_return Status();
+      reader->data_left -= payload.size();
+      uint8_t flags = reader->data_left == 0 ? reader->data_flags : 0;
+      Status status = co_await on_data(connection, reader->data_stream, flags, payload);
+      co_return status;
+    }
+    if (bytes.size() < 8) co_return Status();
+    uint32_t first = get_u32(bytes, 0), second = get_u32(bytes, 4);
+    size_t length = second & 0xffffff;
+    auto flags = static_cast<uint8_t>(second >> 24);
+    if ((first >> 31) == 0) {
+      *used = 8;
+      reader->data_stream = first;
+      reader->data_left = length;
+      reader->data_flags = flags;
+      if (length > 0) co_return Status();
+      Status status = co_await on_data(connection, first, flags, std::string_view());
+      co_return status;
+    }
+    if (((first >> 16) & 0x7fff) != 3) co_return Status::error("spdy: unsupported version");
+    if (length > kMaxControl) co_return Status::error("spdy: frame is too large");
+    if (bytes.size() < 8 + length) co_return Status();
+    *used = 8 + length;
+    co_return on_control(connection, static_cast<uint16_t>(first & 0xffff), flags, bytes.substr(8, length));
+  }
+};
+
 Task<Status> read_frames(ConnectionPtr connection) {
   std::string in;
   size_t begin = 0;
   std::vector<char> buffer(kReadSize);
+  FrameReader reader;
   while (!connection->closed) {
     std::string_view rest = std::string_view(in).substr(begin);
-    if (rest.size() >= 8) {
-      uint32_t first = get_u32(rest, 0), second = get_u32(rest, 4);
-      size_t length = second & 0xffffff;
-      uint8_t flags = static_cast<uint8_t>(second >> 24);
-      bool control = (first >> 31) != 0;
-      if (length > (control ? kMaxControl : kMaxFrame)) co_return Status::error("spdy: frame is too large");
-      if (control && ((first >> 16) & 0x7fff) != 3) co_return Status::error("spdy: unsupported version");
-      if (rest.size() >= 8 + length) {
-        std::string_view payload = rest.substr(8, length);
-        Status status;
-        if (control) status = on_control(connection, static_cast<uint16_t>(first & 0xffff), flags, payload);
-        else status = co_await on_data(connection, first, flags, payload);
-        if (!status.ok()) co_return status;
-        begin += 8 + length;
-        continue;
-      }
-    }
+    size_t used = 0;
+    Status status = co_await FrameReader::step(connection, &reader, rest, &used);
+    if (!status.ok()) co_return status;
+    begin += used;
+    if (used > 0) continue;
     in.erase(0, begin);
     begin = 0;
     Result<size_t> count = co_await connection->stream->read(buffer.data(), buffer.size());

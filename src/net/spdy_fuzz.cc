@@ -52,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (int i = 0; i < data[0] % 3; ++i) bytes += syn_stream(codec, static_cast<uint8_t>(2 * i + 1));
   bytes.append(reinterpret_cast<const char*>(data + 1), size - 1);
   knarr::Executor executor = context.get_executor();
-  spawn(executor, serve(make_spdy(executor, std::move(ours), true), executor));
+  knarr::spawn(executor, serve(make_spdy(executor, std::move(ours), true), executor));
   fuzz_play(context, std::move(theirs), std::move(bytes));
   return 0;
 }

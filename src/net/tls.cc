@@ -228,6 +228,13 @@ class TlsStream final : public ByteStream {
   std::shared_ptr<TlsState> state_;
 };
 
+// Somebody left the "s" out of the URL. Go's answer, without TLS.
+Task<void> explain_to_plain_http(TlsState* state) {
+  std::string_view answer = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+  Status ignored = co_await state->under->write(answer);
+  state->under->shutdown_write();
+}
+
 // Runs the handshake of a prepared SSL; the alarm closes the carrier, which ends it.
 Task<Status> handshake(std::shared_ptr<TlsState> state, Duration timeout) {
   Alarm alarm(state->executor);
@@ -249,6 +256,7 @@ Task<Status> handshake(std::shared_ptr<TlsState> state, Duration timeout) {
     // Also on failure: the alert tells the peer why.
     Status flushed = co_await TlsState::flush(state);
     if (*timed_out) co_return Status::error("net/http: TLS handshake timeout");
+    if (reason == "http request") co_await explain_to_plain_http(state.get());
     if (!reason.empty()) co_return Status::error(reason).with_context("tls");
     if (!flushed.ok()) co_return flushed;
     if (error == SSL_ERROR_NONE) co_return Status();
