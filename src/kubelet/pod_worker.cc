@@ -16,6 +16,28 @@ namespace {
 constexpr Duration kFirstLook = std::chrono::milliseconds(3);
 constexpr Duration kLastLook = std::chrono::milliseconds(400);
 
+template <class T>
+bool same(const T& a, const T& b) {
+  return schema::equal(T::table(), &a, &b);
+}
+
+// A status that we wrote ourselves comes back as an update, and is no reason to look at the pod again.
+bool needs_sync(const core::Pod& before, const core::Pod& after) {
+  const auto& a = before.metadata;
+  const auto& b = after.metadata;
+  if (a.deletion_timestamp != b.deletion_timestamp || a.deletion_grace_period_seconds != b.deletion_grace_period_seconds) return true;
+  if (!(a.labels == b.labels) || !(a.annotations == b.annotations)) return true;
+  if (!same(before.spec, after.spec)) return true;
+  if (is_terminal_phase(after.status.phase) && !is_terminal_phase(before.status.phase)) return true;
+  // A gate that somebody opened or closed changes whether the pod is ready.
+  for (const core::PodReadinessGate& gate : after.spec.readiness_gates) {
+    const core::PodCondition* old = find_condition(before.status, gate.condition_type);
+    const core::PodCondition* now = find_condition(after.status, gate.condition_type);
+    if ((old == nullptr) != (now == nullptr) || (old != nullptr && old->status != now->status)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 PodWorker::PodWorker(Parts parts, PodPtr pod, PodRecord record)
@@ -34,7 +56,9 @@ void PodWorker::wake() {
 }
 
 void PodWorker::update(PodPtr pod) {
+  bool news = needs_sync(*pod_, *pod);
   pod_ = std::move(pod);
+  if (!news) return;
   if (ending() && !volumes_released_ && state_ == State::kSyncing) {
     // A prepare() that waits for an object would hold up the end.
     context_.volumes.release(uid_);
