@@ -344,8 +344,8 @@ def write(path, text):
 
 def main(api, out):
     groups = {}
-    for path in sorted(api.glob("*.api")) + sorted(api.glob("overlay/*.api")):
-        if path.parent.name == "overlay":
+    for path in sorted(api.glob("*.api")) + sorted(api.glob("overlay/*.api")) + sorted(api.glob("columns/*.api")):
+        if path.parent.name in ("overlay", "columns"):
             # An overlay's lines belong to the group named by its own head line: `group apps_v1`.
             parse_overlay(path, groups)
         else:
