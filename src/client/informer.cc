@@ -276,10 +276,25 @@ const schema::Resource& InformerCore::resource() const { return impl_->resource;
 
 InformerFactory::InformerFactory(Client& client, Executor executor) : client_(client), executor_(std::move(executor)) {}
 
+namespace {
+
+std::string factory_key(const schema::Resource& resource, const InformerCore::Options& options) {
+  return std::string(resource.api_version) + "/" + std::string(resource.plural) + "\n" + options.namespace_ + "\n" +
+         options.label_selector + "\n" + options.field_selector + "\n" +
+         (options.type == nullptr || options.type == resource.type ? "" : std::string(options.type->type_name()));
+}
+
+}  // namespace
+
+std::shared_ptr<InformerCore> InformerFactory::find(const schema::Resource& resource) const {
+  std::string key = factory_key(resource, {});
+  for (const auto& [known, core] : cores_)
+    if (known == key) return core;
+  return nullptr;
+}
+
 std::shared_ptr<InformerCore> InformerFactory::core(const schema::Resource& resource, InformerCore::Options options) {
-  std::string key = std::string(resource.api_version) + "/" + std::string(resource.plural) + "\n" + options.namespace_ + "\n" +
-                    options.label_selector + "\n" + options.field_selector + "\n" +
-                    (options.type == nullptr || options.type == resource.type ? "" : std::string(options.type->type_name()));
+  std::string key = factory_key(resource, options);
   for (auto& [known, core] : cores_)
     if (known == key) return core;
   auto made = std::make_shared<InformerCore>(client_, resource, std::move(options), executor_);

@@ -95,6 +95,8 @@ class InformerFactory {
   template <class T>
   Informer<T> get() { return Informer<T>(core(T::resource(), {})); }
   std::shared_ptr<InformerCore> core(const schema::Resource& resource, InformerCore::Options options);
+  // The one of whole, unfiltered objects of this resource, when somebody has asked for it; else null.
+  std::shared_ptr<InformerCore> find(const schema::Resource& resource) const;
   void start();                               // those made so far; later ones start when made after start()
   void stop();
   Task<void> wait_synced();

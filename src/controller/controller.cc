@@ -8,14 +8,16 @@ namespace knarr::controller {
 namespace {
 
 constexpr ControllerEntry kControllers[] = {
-    {"serviceaccount", start_serviceaccount},
-    {"root-ca-cert-publisher", start_root_ca_cert_publisher},
-    {"namespace", start_namespace},
-    {"endpoint", start_endpoints},
-    {"endpointslice", start_endpointslice},
-    {"deployment", start_deployment},
-    {"replicaset", start_replicaset},
-    {"replicationcontroller", start_replicationcontroller},
+    {"serviceaccount-controller", "serviceaccount", start_serviceaccount},
+    {"root-ca-certificate-publisher-controller", "root-ca-cert-publisher", start_root_ca_cert_publisher},
+    {"namespace-controller", "namespace", start_namespace},
+    {"endpoints-controller", "endpoint", start_endpoints},
+    {"endpointslice-controller", "endpointslice", start_endpointslice},
+    {"deployment-controller", "deployment", start_deployment},
+    {"replicaset-controller", "replicaset", start_replicaset},
+    {"replicationcontroller-controller", "replicationcontroller", start_replicationcontroller},
+    // Last, so that it finds the informers of the others and shares them.
+    {"garbage-collector-controller", "garbagecollector", start_garbagecollector},
 };
 
 Task<void> wait_for_cores(ControllerContext::Cores cores) {
@@ -38,11 +40,13 @@ Task<void> period_loop(ContextPtr context, Duration period, std::function<Task<v
   }
 }
 
+bool is_named(const ControllerEntry& entry, std::string_view word) { return word == entry.name || word == entry.alias; }
+
 bool selected(const ControllerEntry& entry, const std::vector<std::string>& selection) {
   bool all = false;
   for (const std::string& word : selection) {
-    if (word == entry.name) return true;
-    if (word.size() > 1 && word[0] == '-' && std::string_view(word).substr(1) == entry.name) return false;
+    if (is_named(entry, word)) return true;
+    if (word.size() > 1 && word[0] == '-' && is_named(entry, std::string_view(word).substr(1))) return false;
     if (word == "*") all = true;
   }
   return all && entry.on_by_default;
@@ -82,6 +86,8 @@ void ControllerContext::run_periodically(Duration period, std::function<Task<voi
 void ControllerContext::stop() {
   stopped_ = true;
   for (auto& queue : queues_) queue->shut_down();
+  for (auto& callback : stop_callbacks_) callback();
+  stop_callbacks_.clear();
 }
 
 schema::Time ControllerContext::now() const { return schema::to_time(clock.now()); }
@@ -90,7 +96,7 @@ Status start_controllers(const ContextPtr& context, const std::vector<std::strin
   for (const std::string& word : selection) {
     std::string_view name = word.starts_with('-') ? std::string_view(word).substr(1) : std::string_view(word);
     bool known = name == "*";
-    for (const ControllerEntry& entry : kControllers) known = known || entry.name == name;
+    for (const ControllerEntry& entry : kControllers) known = known || is_named(entry, name);
     if (!known) log_warning("Unknown controller was ignored", {{"controller", name}});
   }
   for (const ControllerEntry& entry : kControllers) {

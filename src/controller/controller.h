@@ -62,18 +62,21 @@ class ControllerContext : public std::enable_shared_from_this<ControllerContext>
   void run_periodically(Duration period, std::function<Task<void>()> step);
 
   void stop();
+  void on_stop(std::function<void()> callback) { stop_callbacks_.push_back(std::move(callback)); }
   bool stopped() const { return stopped_; }
   schema::Time now() const;
 
  private:
   std::vector<std::shared_ptr<client::WorkQueue>> queues_;
   std::vector<std::pair<std::string, std::shared_ptr<client::EventRecorder>>> recorders_;
+  std::vector<std::function<void()>> stop_callbacks_;
   bool stopped_ = false;
 };
 using ContextPtr = std::shared_ptr<ControllerContext>;
 
 struct ControllerEntry {
-  std::string_view name;                     // upstream's: "deployment", "root-ca-cert-publisher"
+  std::string_view name;                     // upstream's: "deployment-controller"
+  std::string_view alias;                    // upstream's before 1.28: "deployment"
   void (*start)(const ContextPtr& context);
   bool on_by_default = true;
 };
@@ -90,6 +93,7 @@ void start_root_ca_cert_publisher(const ContextPtr& context);
 void start_deployment(const ContextPtr& context);
 void start_endpoints(const ContextPtr& context);
 void start_endpointslice(const ContextPtr& context);
+void start_garbagecollector(const ContextPtr& context);
 void start_replicaset(const ContextPtr& context);
 void start_replicationcontroller(const ContextPtr& context);
 
