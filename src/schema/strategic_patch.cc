@@ -120,7 +120,8 @@ Result<FieldSchema> lookup(const Schema& schema, std::string_view key) {
   FieldSchema found;
   found.merge = meta.patch_strategy & FieldMeta::kMerge;
   found.replace = meta.patch_strategy & FieldMeta::kReplaceWhole;
-  found.is_list = field->shape == Shape::kList;
+  // Upstream takes a pointer to a struct for one to a list.
+  found.is_list = field->shape == Shape::kList || field->shape == Shape::kOptional;
   found.merge_key = owner->set->text(meta.merge_key);
   if (field->shape == Shape::kMap) {
     found.schema.name = "map";
@@ -413,6 +414,28 @@ Status check_order(const Value::Array& patch, const Value::Array& order, std::st
   return failure("The order in patch list:\n" + go_value(patch_list) + "\n doesn't match $setElementOrder list:\n" + go_value(order_list) + "\n");
 }
 
+// The order of the live list that upstream weaves by. Its merge deletes and appends inside the array that the live list still
+// points to, so that appended elements take the places that deletions freed; its tests expect what follows from that.
+Value::Array live_order_after_merge(Value::Array live, const Value::Array& patch, std::string_view merge_key) {
+  size_t places = live.size();
+  absl::flat_hash_set<std::string> deleted;
+  bool replaced = false;
+  for (const Value& item : patch) {
+    const Value* directive = item.find(kDirective);
+    if (directive != nullptr && directive->as_string() == "delete") deleted.insert(element_identity(item, merge_key));
+    replaced = replaced || (directive != nullptr && directive->as_string() == "replace");
+  }
+  std::erase_if(live, [&](const Value& item) { return deleted.contains(element_identity(item, merge_key)); });
+  Positions present(live, merge_key);
+  for (const Value& item : patch) {
+    if (replaced || live.size() >= places) break;
+    if (has_directive(item) || present.find(item)) continue;
+    present.add(item, live.size());
+    live.push_back(item);
+  }
+  return live;
+}
+
 // One $setElementOrder directive, with the list that it orders; both leave the patch.
 Status apply_element_order(Value& original, Value& patch, std::string_view directive, const Value& order, const Schema& schema) {
   if (!order.is_array()) return bad_type("[]interface {}", order);
@@ -444,6 +467,8 @@ Status apply_element_order(Value& original, Value& patch, std::string_view direc
   TRY(partition_checked(std::move(merged), order.items(), field.merge_key, patch_items, server_items));
   bool maps = false;
   TRY(element_type(before, patched, maps));
+  if (maps && field.merge && original_list != nullptr && patch_list != nullptr)
+    before = live_order_after_merge(std::move(before), patched, field.merge_key);
   TRY_ASSIGN(Value::Array both, normalize_order(std::move(patch_items), std::move(server_items), order.items(), before, field.merge_key, maps));
   Value result = Value::array();
   result.items() = std::move(both);

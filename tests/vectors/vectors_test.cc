@@ -5,45 +5,29 @@
 // test and the cases are skipped; with go, failing to find them is a failure.
 #include <gtest/gtest.h>
 
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "api/meta_v1.h"
 #include "schema/codec.h"
 #include "schema/json.h"
+#include "vectors/go_module.h"
 
 namespace knarr::schema {
 namespace {
 
 namespace fs = std::filesystem;
 
-bool have_go() { return std::system("command -v go > /dev/null 2>&1") == 0; }
-
 std::string find_testdata() {
   if (const char* folder = std::getenv("KNARR_API_TESTDATA")) return folder;
-  FILE* pipe = popen("cd / && go mod download -json k8s.io/api@v0.28.4 2>/dev/null", "r");
-  if (pipe == nullptr) return "";
-  std::string output;
-  char buffer[4096];
-  while (size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, n);
-  pclose(pipe);
-  Result<json::Value> answer = json::parse(output);
-  return answer.ok() ? answer->at({"Dir"}).as_string() + "/testdata" : "";
+  return go_module_folder("k8s.io/api@v0.28.4") + "/testdata";
 }
 
 const std::string& testdata() {
-  static const std::string folder = have_go() ? find_testdata() : "";
+  static const std::string folder = find_testdata();
   return folder;
 }
 
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
+std::string read_file(const fs::path& path) { return read_whole_file(path); }
 
 // "v1.26.0/apps.v1.Deployment": a file of each encoding lies behind it.
 std::vector<std::string> list_vectors() {
