@@ -100,9 +100,9 @@ class EmbeddedWatch final : public Watch {
   Status read_log(const EventRing::Batch& batch, size_t max, std::vector<Event>* events) {
     std::shared_ptr<Environment> environment = environment_.lock();
     if (environment == nullptr) return store_closing();
-    TRY_ASSIGN(Snapshot snapshot, Snapshot::open(*environment));
-    TRY_ASSIGN(int64_t seen, snapshot.events(subscriber_->start, subscriber_->end, batch.cursor,
-                                             batch.until, max, events));
+    TRY_ASSIGN(Snapshot snapshot,
+               Snapshot::open(*environment, nullptr, subscriber_->start, subscriber_->end));
+    TRY_ASSIGN(int64_t seen, snapshot.events(batch.cursor, batch.until, max, events));
     ring_->advance(*subscriber_, seen);
     return {};
   }
@@ -115,11 +115,10 @@ class EmbeddedWatch final : public Watch {
 
 class EmbeddedStoreImpl final : public EmbeddedStore {
  public:
-  EmbeddedStoreImpl(const EmbeddedOptions& options, std::shared_ptr<Environment> environment,
-                    State state, int64_t next_expiry_ms)
-      : environment_(environment),
-        ring_(std::make_shared<EventRing>(options.ring, state.revision)),
-        writer_(options, environment, ring_, state, next_expiry_ms) {}
+  EmbeddedStoreImpl(const EmbeddedOptions& options, Writer::Opened opened)
+      : environment_(opened.environment),
+        ring_(std::make_shared<EventRing>(options.ring, opened.state.revision)),
+        writer_(options, std::move(opened), *ring_, pending_) {}
   ~EmbeddedStoreImpl() override { ring_->close(); }
 
   int64_t revision() const override { return ring_->revision(); }
@@ -128,13 +127,16 @@ class EmbeddedStoreImpl final : public EmbeddedStore {
   void check_clock() override { writer_.check_clock(); }
 
   Task<Result<Entry>> get(std::string key, int64_t revision) override {
-    Result<Snapshot> snapshot = Snapshot::open(*environment_);
+    std::string end = key + '\0';
+    Result<Snapshot> snapshot =
+        Snapshot::open(*environment_, &pending_, std::move(key), std::move(end));
     if (!snapshot.ok()) co_return snapshot.status();
-    co_return snapshot->get(key, revision);
+    co_return snapshot->get(revision);
   }
 
   Task<Result<RangeResult>> range(RangeRequest request) override {
-    Result<Snapshot> snapshot = Snapshot::open(*environment_);
+    Result<Snapshot> snapshot =
+        Snapshot::open(*environment_, &pending_, request.start, request.end);
     if (!snapshot.ok()) co_return snapshot.status();
     co_return snapshot->range(request);
   }
@@ -178,8 +180,30 @@ class EmbeddedStoreImpl final : public EmbeddedStore {
 
   std::shared_ptr<Environment> environment_;
   std::shared_ptr<EventRing> ring_;
+  Pending pending_;
   Writer writer_;  // destroyed first
 };
+
+// Brings LMDB up to what the journal has, and begins the journal anew.
+Result<Writer::Opened> recover(std::shared_ptr<Environment> environment, Journal journal) {
+  State state;
+  {
+    TRY_ASSIGN(ReadTransaction txn, environment->read());
+    TRY_ASSIGN(state, load_state(txn.raw(), *environment));
+  }
+  TRY_ASSIGN(WriteBatch batch, WriteBatch::begin(*environment, state));
+  auto apply = [&batch](std::string_view payload) -> Status {
+    TRY_ASSIGN(std::vector<Change> changes, decode_changes(payload));
+    for (const Change& change : changes) TRY(batch.apply(change));
+    return {};
+  };
+  bool fresh = state.epoch == 0;
+  if (!fresh) TRY(journal.replay(static_cast<uint64_t>(state.epoch), apply));
+  TRY_ASSIGN(int64_t next_expiry_ms, batch.next_expiry_ms());
+  if (fresh || batch.changed()) TRY(batch.commit());
+  journal.restart(static_cast<uint64_t>(batch.state().epoch));
+  return Writer::Opened{std::move(environment), std::move(journal), batch.state(), next_expiry_ms};
+}
 
 }  // namespace
 
@@ -189,17 +213,13 @@ Result<std::unique_ptr<EmbeddedStore>> open_embedded_store(EmbeddedOptions optio
   files.map_bytes = options.max_bytes;
   files.no_sync = options.no_sync;
   TRY_ASSIGN(std::shared_ptr<Environment> environment, Environment::open(files));
-  TRY_ASSIGN(ReadTransaction txn, environment->read());
-  TRY_ASSIGN(State state, load_state(txn.raw(), *environment));
-  int64_t next_expiry_ms = 0;
-  {
-    TRY_ASSIGN(Cursor cursor, Cursor::open(txn.raw(), environment->ttl));
-    std::string_view at, bytes;
-    TRY_ASSIGN(bool some, cursor.seek("", &at, &bytes));
-    if (some) next_expiry_ms = RevisionKey::parse(at.substr(0, 8));
-  }
+  // What is pending must fit into the reserve that puts leave free.
+  uint64_t journal_bytes = std::min(options.journal_bytes, options.max_bytes / 64);
+  TRY_ASSIGN(Journal journal,
+             Journal::open(options.dir + "/journal", journal_bytes, options.no_sync));
+  TRY_ASSIGN(Writer::Opened opened, recover(std::move(environment), std::move(journal)));
   return std::unique_ptr<EmbeddedStore>(
-      std::make_unique<EmbeddedStoreImpl>(options, environment, state, next_expiry_ms));
+      std::make_unique<EmbeddedStoreImpl>(options, std::move(opened)));
 }
 
 }  // namespace knarr::store

@@ -2,10 +2,11 @@
 // The store inside this process: LMDB files in one directory, one writer thread, any number of
 // readers.
 //
-// write() queues; the writer takes all that waits, applies it in one transaction, syncs once,
-// publishes the events, then lets the callers go on. Reads take a snapshot on the calling thread
-// and never wait for a writer. History is kept for watches and past reads about as long as
-// `Retention` says, and is there again after a restart.
+// write() queues; the writer judges all that waits in one turn, makes it durable with one sync of
+// the journal, publishes the events, then lets the callers go on. LMDB gets the changes of many
+// turns at once. Reads take a snapshot on the calling thread and never wait for a sync. History is
+// kept for watches and past reads about as long as `Retention` says, and is there again after a
+// restart.
 #pragma once
 
 #include <chrono>
@@ -32,6 +33,9 @@ struct EmbeddedOptions {
   const Clock* clock = &Clock::real();     // outlives the store; decides what has expired
   bool no_sync = false;                    // tests only: no write survives a power cut
   uint64_t max_bytes = uint64_t{8} << 30;  // of the data file, which only grows as needed
+  // At most so much waits outside LMDB, in the journal and in memory. 0: every turn goes through
+  // LMDB.
+  uint64_t journal_bytes = uint64_t{4} << 20;
   Retention retention;
   EventRing::Limits ring;
 };
@@ -39,8 +43,9 @@ struct EmbeddedOptions {
 class EmbeddedStore : public Store {
  public:
   struct Stats {
-    uint64_t writes = 0;   // requests answered, failed comparisons included
-    uint64_t commits = 0;  // transactions made durable
+    uint64_t writes = 0;       // requests answered, failed comparisons included
+    uint64_t commits = 0;      // syncs that made writes durable
+    uint64_t checkpoints = 0;  // those that went through LMDB
     int64_t history_bytes = 0;
     int64_t purged_revision = 0;
   };

@@ -14,16 +14,27 @@ size_t weight(const Event& event) { return event.key.size() + event.value.size()
 
 }  // namespace
 
-EventRing::EventRing(Limits limits, int64_t revision) : limits_(limits), revision_(revision) {}
+EventRing::EventRing(Limits limits, int64_t revision)
+    : limits_(limits), revision_(revision), logged_(revision) {}
 
 void EventRing::append(EventPtr event) {
   KNARR_CHECK(events_.empty() || event->revision == events_.back()->revision + 1);
   bytes_ += weight(*event);
   events_.push_back(std::move(event));
+}
+
+void EventRing::trim() {
   while (events_.size() > 1 && (events_.size() > limits_.events || bytes_ > limits_.bytes)) {
+    if (events_.front()->revision > logged_) return;
     bytes_ -= weight(*events_.front());
     events_.pop_front();
   }
+}
+
+void EventRing::set_logged(int64_t revision) {
+  std::lock_guard lock(mutex_);
+  logged_ = revision;
+  trim();
 }
 
 void EventRing::publish(std::vector<EventPtr> events) {
@@ -45,6 +56,7 @@ void EventRing::publish(std::vector<EventPtr> events) {
       revision_.store(event->revision, std::memory_order_release);
       append(std::move(event));
     }
+    trim();
   }
   for (auto& subscriber : woken) call_wake(*subscriber);
 }

@@ -62,6 +62,8 @@ class EventRing {
   int64_t revision() const { return revision_.load(std::memory_order_acquire); }
   // Wakes after the events are visible.
   void publish(std::vector<EventPtr> events);
+  // Events after `revision` are dropped by no limit: the log does not have them yet.
+  void set_logged(int64_t revision);
   // The value put at `revision`, null when the ring has dropped it.
   Bytes value_at(int64_t revision) const;
   // Every poll from now on is `closed`; wakes everyone.
@@ -77,6 +79,7 @@ class EventRing {
 
  private:
   void append(EventPtr event);
+  void trim();
   void arm(const std::shared_ptr<Subscriber>& subscriber);
   void disarm(Subscriber& subscriber);
   static void call_wake(Subscriber& subscriber);
@@ -87,6 +90,7 @@ class EventRing {
   // Guarded by mutex_:
   std::deque<EventPtr> events_;
   size_t bytes_ = 0;
+  int64_t logged_;
   bool closed_ = false;
   std::vector<std::shared_ptr<Subscriber>> armed_;
 };

@@ -30,6 +30,8 @@ TEST_F(EventRingTest, DropsTheOldestAndSaysSo) {
     events.push_back(event_of(revision, "/a"));
   ring.publish(std::move(events));
   EXPECT_EQ(ring.revision(), 16);
+  EXPECT_EQ(ring.value_at(11).view(), "11") << "not in the log yet";
+  ring.set_logged(16);
   EXPECT_TRUE(ring.value_at(12).is_null());
   EXPECT_EQ(ring.value_at(13).view(), "13");
   EXPECT_TRUE(ring.value_at(17).is_null());
@@ -49,6 +51,7 @@ TEST_F(EventRingTest, BoundsItsBytes) {
   for (int64_t revision = 11; revision <= 20; ++revision) {
     std::vector<EventRing::EventPtr> events = {event_of(revision, "/a")};
     small.publish(std::move(events));
+    small.set_logged(revision);
   }
   EXPECT_TRUE(small.value_at(17).is_null());
   EXPECT_FALSE(small.value_at(18).is_null());

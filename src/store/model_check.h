@@ -32,6 +32,7 @@ class ModelCheck {
 
   void run() {
     ring_events_ = 1 + next() % 8;
+    journal_bytes_ = next() % 4 * 1500u;
     open();
     // Every operation takes a byte, so that the input bounds the work.
     while (left_ > 0) step();
@@ -82,6 +83,7 @@ class ModelCheck {
     options.no_sync = true;
     options.max_bytes = 256 << 20;
     options.ring.events = ring_events_;
+    options.journal_bytes = journal_bytes_;
     Result<std::unique_ptr<EmbeddedStore>> store = open_embedded_store(options);
     MODEL_CHECK(store.ok());
     store_ = std::move(*store);
@@ -341,6 +343,7 @@ class ModelCheck {
   SharedFakeClock clock_;
   int64_t now_s_ = 0;
   size_t ring_events_ = 1;
+  uint64_t journal_bytes_ = 0;
   std::unique_ptr<EmbeddedStore> store_;
   std::vector<Event> history_;             // of revision i + 2
   std::vector<State> states_ = {State()};  // at revision i + 1

@@ -9,7 +9,7 @@ static_assert(std::endian::native == std::endian::little, "the files are little-
 
 namespace {
 
-constexpr int64_t kFormat = 1;
+constexpr int64_t kFormat = 2;
 
 }  // namespace
 
@@ -47,6 +47,7 @@ std::string State::encode() const {
   put_le64(bytes.data() + 16, compacted);
   put_le64(bytes.data() + 24, purged);
   put_le64(bytes.data() + 32, history_bytes);
+  put_le64(bytes.data() + 40, epoch);
   return bytes;
 }
 
@@ -58,6 +59,7 @@ Result<State> State::parse(std::string_view bytes) {
   state.compacted = get_le64(bytes.data() + 16);
   state.purged = get_le64(bytes.data() + 24);
   state.history_bytes = get_le64(bytes.data() + 32);
+  state.epoch = get_le64(bytes.data() + 40);
   return state;
 }
 

@@ -2,9 +2,10 @@
 // What the embedded store writes on disk. Integers are little-endian, except revisions and times
 // used as keys, which are big-endian so that LMDB's byte order is their order.
 //
-//   log    revision                -> LogRecord: every event of the window, and the latest put of
-//   each key keys   key                     -> KeyRecord (key_table.h) ttl    expiry ms, revision
-//   -> key meta   "state"                 -> State
+//   log    revision             -> LogRecord: every event of the window, and each key's latest put
+//   keys   key                  -> KeyRecord (key_table.h)
+//   ttl    expiry ms, revision  -> key
+//   meta   "state"              -> State
 // A value is written once, in the log; `keys` only points at it, and so does the next event of that
 // key.
 #pragma once
@@ -22,9 +23,8 @@ namespace knarr::store {
 // A view of one log entry; valid as long as the bytes it was parsed from.
 struct LogRecord {
   Event::Kind kind = Event::Kind::kPut;
-  int64_t create_revision = 0;  // of the value (on delete: of the value that went)
-  int64_t previous_revision =
-      0;  // mod revision of the value that this event replaced, 0 when there was none
+  int64_t create_revision = 0;    // of the value (on delete: of the value that went)
+  int64_t previous_revision = 0;  // of the value that this event replaced, 0 = there was none
   std::string_view key;
   std::string_view value;
 
@@ -46,8 +46,9 @@ struct State {
   int64_t compacted = 0;      // history at and before it is forgotten
   int64_t purged = 0;         // ... and its records deleted up to here; lags behind `compacted`
   int64_t history_bytes = 0;  // log bytes that only history needs
+  int64_t epoch = 0;  // of the journal that goes on from here; 0 before the first commit
 
-  static constexpr size_t kBytes = 5 * 8;
+  static constexpr size_t kBytes = 6 * 8;
   std::string encode() const;
   static Result<State> parse(std::string_view bytes);
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/snapshot.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -32,107 +33,130 @@ Entry make_entry(const LogRecord& record, int64_t revision) {
   return entry;
 }
 
-Result<Snapshot> Snapshot::open(Environment& environment) {
+Result<Snapshot> Snapshot::open_log(Environment& environment, std::string start, std::string end) {
   TRY_ASSIGN(ReadTransaction txn, environment.read());
   TRY_ASSIGN(State state, load_state(txn.raw(), environment));
-  return Snapshot(environment, std::move(txn), state);
+  Snapshot snapshot(environment, std::move(txn), state, std::move(start), std::move(end));
+  snapshot.latest_ = state.revision;
+  return snapshot;
+}
+
+Result<Snapshot> Snapshot::open(Environment& environment, const Pending* pending, std::string start,
+                                std::string end) {
+  if (pending == nullptr) return open_log(environment, std::move(start), std::move(end));
+  std::lock_guard lock(pending->mutex());
+  TRY_ASSIGN(Snapshot snapshot, open_log(environment, std::move(start), std::move(end)));
+  snapshot.latest_ = std::max(snapshot.latest_, pending->last_revision());
+  pending->collect(snapshot.start_, snapshot.end_, snapshot.state_.revision, &snapshot.pending_);
+  return snapshot;
 }
 
 Status Snapshot::check_revision(int64_t revision) const {
   if (revision < 0) return bad_request("store: the revision is negative");
   if (revision == 0) return {};
-  if (revision > state_.revision) return revision_too_large(revision, state_.revision);
+  if (revision > latest_) return revision_too_large(revision, latest_);
   if (revision < state_.compacted) return list_expired();
   return {};
 }
 
-Result<Entry> Snapshot::get(std::string_view key, int64_t revision) {
-  TRY(check_revision(revision));
-  if (revision != 0 && revision != state_.revision) {
-    RangeRequest request;
-    request.start = key;
-    request.end = request.start + '\0';
-    request.revision = revision;
-    TRY_ASSIGN(RangeResult result, range(request));
-    if (!result.entries.empty()) return std::move(result.entries[0]);
-  } else {
+Result<Entry> Snapshot::get(int64_t revision) {
+  if (revision == 0 && pending_.empty()) {  // the common case, without a cursor
     KeyRecord record;
-    TRY_ASSIGN(bool found, find_key(txn_.raw(), environment_.keys, key, &record));
+    TRY_ASSIGN(bool found, find_key(txn_.raw(), environment_.keys, start_, &record));
     if (found) {
       TRY_ASSIGN(LogRecord log, load_record(txn_.raw(), environment_, record.mod_revision));
       return make_entry(log, record.mod_revision);
     }
+  } else {
+    RangeRequest request;
+    request.revision = revision;
+    TRY_ASSIGN(RangeResult result, range(request));
+    if (!result.entries.empty()) return std::move(result.entries[0]);
   }
   Entry absent;
-  absent.key = key;
+  absent.key = start_;
   return absent;
 }
 
 Result<RangeResult> Snapshot::range(const RangeRequest& request) {
   TRY(check_revision(request.revision));
   RangeResult result;
-  result.revision = request.revision == 0 ? state_.revision : request.revision;
-  TRY(result.revision == state_.revision ? range_now(request, &result)
-                                         : range_past(request, &result));
+  result.revision = request.revision == 0 ? latest_ : request.revision;
+  if (result.revision >= state_.revision) {
+    TRY(merge(request, pending_until(result.revision), &result));
+  } else {
+    TRY_ASSIGN(Overrides overrides, undo_after(result.revision));
+    TRY(merge(request, overrides, &result));
+  }
   return result;
 }
 
-Status Snapshot::add(const RangeRequest& request, int64_t mod_revision, RangeResult* result) {
+Snapshot::Overrides Snapshot::pending_until(int64_t revision) const {
+  Overrides overrides;
+  for (const Change& change : pending_) {
+    const Event& event = *change.event;
+    if (event.revision > revision) continue;
+    bool put = event.kind == Event::Kind::kPut;
+    overrides[event.key] = {put ? event.revision : 0, put ? &event : nullptr};
+  }
+  return overrides;
+}
+
+Result<Snapshot::Overrides> Snapshot::undo_after(int64_t revision) {
+  Overrides overrides;
+  TRY_ASSIGN(Cursor log, Cursor::open(txn_.raw(), environment_.log));
+  std::string_view at, bytes;
+  TRY_ASSIGN(bool some, log.seek(RevisionKey(revision + 1).view(), &at, &bytes));
+  while (some) {
+    TRY_ASSIGN(LogRecord record, LogRecord::parse(bytes));
+    // The first event after the revision says what was before it.
+    if (in_range(record.key, start_, end_))
+      overrides.try_emplace(std::string(record.key), Override{record.previous_revision, nullptr});
+    TRY_ASSIGN(some, log.next(&at, &bytes));
+  }
+  return overrides;
+}
+
+Status Snapshot::add(const RangeRequest& request, const Override& value, RangeResult* result) {
+  if (value.revision == 0) return {};
   ++result->count;
   if (request.count_only) return {};
   if (request.limit > 0 && static_cast<int64_t>(result->entries.size()) >= request.limit) {
     result->more = true;
     return {};
   }
-  TRY_ASSIGN(LogRecord record, load_record(txn_.raw(), environment_, mod_revision));
-  result->entries.push_back(make_entry(record, mod_revision));
+  if (value.event != nullptr) {
+    const Event& event = *value.event;
+    result->entries.push_back({event.key, event.value, event.create_revision, event.revision});
+    return {};
+  }
+  TRY_ASSIGN(LogRecord record, load_record(txn_.raw(), environment_, value.revision));
+  result->entries.push_back(make_entry(record, value.revision));
   return {};
 }
 
-Status Snapshot::range_now(const RangeRequest& request, RangeResult* result) {
-  TRY_ASSIGN(KeyCursor keys,
-             KeyCursor::open(txn_.raw(), environment_.keys, request.start, request.end));
+Status Snapshot::merge(const RangeRequest& request, const Overrides& overrides,
+                       RangeResult* result) {
+  TRY_ASSIGN(KeyCursor keys, KeyCursor::open(txn_.raw(), environment_.keys, start_, end_));
+  auto other = overrides.begin();
   for (;;) {
     TRY_ASSIGN(bool more, keys.next());
+    for (; other != overrides.end() && (!more || other->first < keys.key()); ++other)
+      TRY(add(request, other->second, result));
     if (!more) return {};
-    TRY(add(request, keys.record().mod_revision, result));
+    if (other != overrides.end() && other->first == keys.key()) {
+      TRY(add(request, other->second, result));
+      ++other;
+    } else {
+      TRY(add(request, {keys.record().mod_revision, nullptr}, result));
+    }
   }
 }
 
-Status Snapshot::range_past(const RangeRequest& request, RangeResult* result) {
-  // What each key changed since then was: its mod revision at that time, 0 for absent.
-  std::map<std::string, int64_t, std::less<>> before;
-  TRY_ASSIGN(Cursor log, Cursor::open(txn_.raw(), environment_.log));
-  std::string_view at, bytes;
-  TRY_ASSIGN(bool some, log.seek(RevisionKey(result->revision + 1).view(), &at, &bytes));
-  while (some) {
-    TRY_ASSIGN(LogRecord record, LogRecord::parse(bytes));
-    if (in_range(record.key, request.start, request.end))
-      before.try_emplace(std::string(record.key), record.previous_revision);
-    TRY_ASSIGN(some, log.next(&at, &bytes));
-  }
-
-  TRY_ASSIGN(KeyCursor keys,
-             KeyCursor::open(txn_.raw(), environment_.keys, request.start, request.end));
-  auto undone = before.begin();
-  for (;;) {
-    TRY_ASSIGN(bool more, keys.next());
-    for (; undone != before.end() && (!more || undone->first < keys.key()); ++undone) {
-      if (undone->second != 0) TRY(add(request, undone->second, result));
-    }
-    if (!more) return {};
-    int64_t mod_revision = keys.record().mod_revision;
-    if (undone != before.end() && undone->first == keys.key()) {
-      mod_revision = undone->second;
-      ++undone;
-    }
-    if (mod_revision != 0) TRY(add(request, mod_revision, result));
-  }
-}
-
-Result<int64_t> Snapshot::events(std::string_view start, std::string_view end, int64_t after,
-                                 int64_t until, size_t max, std::vector<Event>* events) {
+Result<int64_t> Snapshot::events(int64_t after, int64_t until, size_t max,
+                                 std::vector<Event>* events) {
   if (after < state_.compacted) return watch_expired();
+  until = std::min(until, state_.revision);
   TRY_ASSIGN(Cursor log, Cursor::open(txn_.raw(), environment_.log));
   std::string_view at, bytes;
   TRY_ASSIGN(bool some, log.seek(RevisionKey(after + 1).view(), &at, &bytes));
@@ -141,7 +165,7 @@ Result<int64_t> Snapshot::events(std::string_view start, std::string_view end, i
     if (revision > until) break;
     if (events->size() >= max) return revision - 1;
     TRY_ASSIGN(LogRecord record, LogRecord::parse(bytes));
-    if (in_range(record.key, start, end)) {
+    if (in_range(record.key, start_, end_)) {
       Event event;
       event.kind = record.kind;
       event.key = record.key;

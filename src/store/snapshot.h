@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// One consistent view of the embedded store, for as long as one function runs: latest and past
-// values, and the events between. A past range is the latest one with the later events undone,
-// which costs what happened since.
+// One consistent view of a key range of the embedded store, for as long as one function runs:
+// latest and past values, and the events between. What LMDB has is overlaid with the changes that
+// are pending; a range before those is LMDB's latest with the later events undone.
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/status.h"
 #include "store/environment.h"
+#include "store/pending.h"
 #include "store/records.h"
 #include "store/store.h"
 
@@ -23,28 +26,46 @@ Entry make_entry(const LogRecord& record, int64_t revision);
 
 class Snapshot {
  public:
-  static Result<Snapshot> open(Environment& environment);
-  const State& state() const { return state_; }
+  // `pending` null: of LMDB alone.
+  static Result<Snapshot> open(Environment& environment, const Pending* pending, std::string start,
+                               std::string end);
 
-  Result<Entry> get(std::string_view key, int64_t revision);
+  // Of the range's first key.
+  Result<Entry> get(int64_t revision);
+  // `request` asks for this range.
   Result<RangeResult> range(const RangeRequest& request);
 
-  // Appends the events of (after, until] in [start, end) to *events until it has `max`. Returns the
-  // revision up to which it looked. 410 when `after` is compacted.
-  Result<int64_t> events(std::string_view start, std::string_view end, int64_t after, int64_t until,
-                         size_t max, std::vector<Event>* events);
+  // Appends the logged events of (after, until] to *events until it has `max`. Returns the revision
+  // up to which it looked. 410 when `after` is compacted.
+  Result<int64_t> events(int64_t after, int64_t until, size_t max, std::vector<Event>* events);
 
  private:
-  Snapshot(Environment& environment, ReadTransaction txn, State state)
-      : environment_(environment), txn_(std::move(txn)), state_(state) {}
+  static Result<Snapshot> open_log(Environment& environment, std::string start, std::string end);
+  Snapshot(Environment& environment, ReadTransaction txn, State state, std::string start,
+           std::string end)
+      : environment_(environment),
+        txn_(std::move(txn)),
+        state_(state),
+        start_(std::move(start)),
+        end_(std::move(end)) {}
+  // What a key is at the revision asked for, where LMDB's latest is something else.
+  struct Override {
+    int64_t revision = 0;          // 0 = absent
+    const Event* event = nullptr;  // null = in the log
+  };
+  using Overrides = std::map<std::string, Override, std::less<>>;
   Status check_revision(int64_t revision) const;
-  Status range_now(const RangeRequest& request, RangeResult* result);
-  Status range_past(const RangeRequest& request, RangeResult* result);
-  Status add(const RangeRequest& request, int64_t mod_revision, RangeResult* result);
+  Overrides pending_until(int64_t revision) const;
+  Result<Overrides> undo_after(int64_t revision);
+  Status merge(const RangeRequest& request, const Overrides& overrides, RangeResult* result);
+  Status add(const RangeRequest& request, const Override& value, RangeResult* result);
 
   Environment& environment_;
   ReadTransaction txn_;
-  State state_;
+  State state_;  // of LMDB
+  std::string start_, end_;
+  int64_t latest_ = 0;           // with what is pending
+  std::vector<Change> pending_;  // in the range, later than state_.revision
 };
 
 inline bool in_range(std::string_view key, std::string_view start, std::string_view end) {

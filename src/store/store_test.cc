@@ -11,8 +11,9 @@
 namespace knarr::store {
 namespace {
 
-// kRing: events kept in memory; few of them make watches read the log.
-template <size_t kRing>
+// kRing: events kept in memory; few of them make watches read the log. kJournal: bytes of the
+// journal; 0 sends every turn through LMDB, a few kB mix both ways.
+template <size_t kRing, uint64_t kJournal>
 struct EmbeddedBackend {
   TempDir dir;
   SharedFakeClock clock;
@@ -25,6 +26,7 @@ struct EmbeddedBackend {
     options.clock = &clock;
     options.no_sync = true;  // the process stays alive
     options.ring.events = kRing;
+    options.journal_bytes = kJournal;
     Result<std::unique_ptr<EmbeddedStore>> store = open_embedded_store(options);
     ASSERT_TRUE(store.ok()) << store.status().message();
     embedded = std::move(*store);
@@ -40,8 +42,12 @@ struct EmbeddedBackend {
   }
 };
 
-INSTANTIATE_TYPED_TEST_SUITE_P(Embedded, StoreSuite, EmbeddedBackend<4096>);
-INSTANTIATE_TYPED_TEST_SUITE_P(EmbeddedSmallRing, StoreSuite, EmbeddedBackend<3>);
+using Usual = EmbeddedBackend<4096, 4 << 20>;
+using Small = EmbeddedBackend<3, 3000>;
+using NoJournal = EmbeddedBackend<3, 0>;
+INSTANTIATE_TYPED_TEST_SUITE_P(Embedded, StoreSuite, Usual);
+INSTANTIATE_TYPED_TEST_SUITE_P(EmbeddedSmall, StoreSuite, Small);
+INSTANTIATE_TYPED_TEST_SUITE_P(EmbeddedNoJournal, StoreSuite, NoJournal);
 
 struct EmbeddedStoreTest : ::testing::Test {
   TempDir dir;
@@ -115,6 +121,7 @@ TEST_F(EmbeddedStoreTest, SecondOpenIsRefused) {
 
 TEST_F(EmbeddedStoreTest, ForgetsByAgeOnlyBeyondTheRevisionsKept) {
   options.retention.revisions = 500;
+  options.journal_bytes = 1000;
   open();
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(put("/a", std::to_string(i)).ok());
   EXPECT_EQ(store->compacted_revision(), 0) << "all of it is young";
@@ -127,6 +134,7 @@ TEST_F(EmbeddedStoreTest, ForgetsByAgeOnlyBeyondTheRevisionsKept) {
 
 TEST_F(EmbeddedStoreTest, ForgetsByBytesInAnyCase) {
   options.retention.bytes = 100'000;
+  options.journal_bytes = 10'000;
   open();
   for (int i = 0; i < 2000; ++i) ASSERT_TRUE(put("/a", std::string(1000, 'v')).ok());
   EXPECT_LE(store->stats().history_bytes, 100'000 + 200'000);

@@ -2,6 +2,7 @@
 #include "store/write_batch.h"
 
 #include <algorithm>
+#include <random>
 #include <string>
 #include <utility>
 
@@ -10,51 +11,9 @@
 
 namespace knarr::store {
 
-Result<WriteBatch> WriteBatch::begin(Environment& environment, const EventRing& ring, State state) {
+Result<WriteBatch> WriteBatch::begin(Environment& environment, State state) {
   TRY_ASSIGN(WriteTransaction txn, WriteTransaction::begin(environment));
-  return WriteBatch(environment, ring, std::move(txn), state);
-}
-
-Result<WriteBatch::Existing> WriteBatch::load(std::string_view key) {
-  Existing existing;
-  existing.entry.key = key;
-  TRY_ASSIGN(bool found, find_key(txn_.raw(), environment_.keys, key, &existing.key));
-  if (!found) return existing;
-  int64_t revision = existing.key.mod_revision;
-  TRY_ASSIGN(LogRecord record, load_record(txn_.raw(), environment_, revision));
-  existing.record_bytes = static_cast<int64_t>(record.encoded_size());
-  existing.entry.create_revision = record.create_revision;
-  existing.entry.mod_revision = revision;
-  // An event of this batch first (not in the ring yet), then the ring, then a copy.
-  if (!events_.empty() && revision >= events_.front()->revision)
-    existing.entry.value =
-        events_[static_cast<size_t>(revision - events_.front()->revision)]->value;
-  else
-    existing.entry.value = ring_.value_at(revision);
-  if (existing.entry.value.is_null()) existing.entry.value = Bytes::copy(record.value);
-  return existing;
-}
-
-Status WriteBatch::apply(const WriteRequest& request, int64_t now_ms, WriteResult* result) {
-  TRY_ASSIGN(Existing existing, load(request.key));
-  int64_t found = existing.entry.mod_revision;
-  result->revision = state_.revision;
-  if (request.expected_revision != WriteRequest::kAny && request.expected_revision != found) {
-    result->succeeded = false;
-    result->current = std::move(existing.entry);
-    return {};
-  }
-  result->succeeded = true;
-  if (!request.remove) {
-    TRY(write_put(request, now_ms, existing));
-  } else if (found != 0) {
-    TRY(write_delete(request.key, existing));
-    result->current = std::move(existing.entry);
-  } else {
-    result->current.key = request.key;  // nothing to remove, nothing happened: as in etcd
-  }
-  result->revision = state_.revision;
-  return {};
+  return WriteBatch(environment, std::move(txn), state);
 }
 
 // LMDB hands out the room, so that the value is copied once, into its page.
@@ -68,84 +27,57 @@ Status WriteBatch::append_log(const LogRecord& record) {
   return {};
 }
 
-Status WriteBatch::write_put(const WriteRequest& request, int64_t now_ms,
-                             const Existing& existing) {
+Status WriteBatch::apply(const Change& change) {
   changed_ = true;
-  int64_t revision = ++state_.revision;
-  bool is_new = existing.entry.mod_revision == 0;
-  LogRecord record;
-  record.kind = Event::Kind::kPut;
-  record.create_revision = is_new ? revision : existing.entry.create_revision;
-  record.previous_revision = existing.entry.mod_revision;
-  record.key = request.key;
-  record.value = request.value.view();
+  const Event& event = *change.event;
+  ++state_.revision;
+  if (event.revision != state_.revision)
+    return Status::error("store: revision " + std::to_string(event.revision) + " is out of turn");
+  KeyRecord before;
+  TRY_ASSIGN(bool found, find_key(txn_.raw(), environment_.keys, event.key, &before));
+  if ((found ? before.mod_revision : 0) != change.previous_revision)
+    return Status::error("store: a change does not follow the one before it");
+  if (found) {
+    TRY_ASSIGN(LogRecord old, load_record(txn_.raw(), environment_, before.mod_revision));
+    state_.history_bytes += static_cast<int64_t>(old.encoded_size());
+    if (before.expiry_ms != 0)
+      TRY(erase(txn_.raw(), environment_.ttl, ttl_key(before.expiry_ms, before.mod_revision)));
+  }
+  LogRecord record = change.record();
   TRY(append_log(record));
-  state_.history_bytes += existing.record_bytes;
-
-  KeyRecord key;
-  key.mod_revision = revision;
-  if (existing.key.expiry_ms != 0) {
-    TRY(erase(txn_.raw(), environment_.ttl,
-              ttl_key(existing.key.expiry_ms, existing.key.mod_revision)));
+  if (event.kind == Event::Kind::kDelete) {
+    state_.history_bytes += static_cast<int64_t>(record.encoded_size());
+    return erase_key(txn_.raw(), environment_.keys, event.key);
   }
-  if (request.ttl_seconds > 0) {
-    key.expiry_ms = now_ms + request.ttl_seconds * 1000;
-    TRY(put(txn_.raw(), environment_.ttl, ttl_key(key.expiry_ms, revision), request.key));
-  }
-  TRY(put_key(txn_.raw(), environment_.keys, request.key, key));
-
-  auto event = std::make_shared<Event>();
-  event->kind = Event::Kind::kPut;
-  event->key = request.key;
-  event->value = request.value.is_null() ? Bytes::copy("") : request.value;
-  event->previous = existing.entry.value;
-  event->revision = revision;
-  event->create_revision = record.create_revision;
-  events_.push_back(std::move(event));
-  return {};
-}
-
-Status WriteBatch::write_delete(std::string_view key, const Existing& existing) {
-  changed_ = true;
-  int64_t revision = ++state_.revision;
-  LogRecord record;
-  record.kind = Event::Kind::kDelete;
-  record.create_revision = existing.entry.create_revision;
-  record.previous_revision = existing.entry.mod_revision;
-  record.key = key;
-  TRY(append_log(record));
-  state_.history_bytes += existing.record_bytes + static_cast<int64_t>(record.encoded_size());
-  if (existing.key.expiry_ms != 0) {
-    TRY(erase(txn_.raw(), environment_.ttl,
-              ttl_key(existing.key.expiry_ms, existing.key.mod_revision)));
-  }
-  TRY(erase_key(txn_.raw(), environment_.keys, key));
-
-  auto event = std::make_shared<Event>();
-  event->kind = Event::Kind::kDelete;
-  event->key = key;
-  event->previous = existing.entry.value;
-  event->revision = revision;
-  event->create_revision = record.create_revision;
-  events_.push_back(std::move(event));
-  return {};
+  if (change.expiry_ms != 0)
+    TRY(put(txn_.raw(), environment_.ttl, ttl_key(change.expiry_ms, event.revision), event.key));
+  return put_key(txn_.raw(), environment_.keys, event.key, {event.revision, change.expiry_ms});
 }
 
 Status WriteBatch::expire(int64_t now_ms, size_t max) {
   for (size_t done = 0; done < max; ++done) {
-    // A new cursor each time: the delete changes this very table.
-    std::string key;
+    auto event = std::make_shared<Event>();
+    event->kind = Event::Kind::kDelete;
+    Change change;
     {
+      // A new cursor each time: the delete changes this very table.
       TRY_ASSIGN(Cursor cursor, Cursor::open(txn_.raw(), environment_.ttl));
       std::string_view at, bytes;
       TRY_ASSIGN(bool some, cursor.seek("", &at, &bytes));
       if (!some || RevisionKey::parse(at.substr(0, 8)) > now_ms) return {};
-      key = bytes;
+      event->key = bytes;
     }
-    TRY_ASSIGN(Existing existing, load(key));
-    if (existing.entry.mod_revision == 0)
-      return Status::error("store: a key that is gone has a time to live");
-    TRY(write_delete(key, existing));
+    KeyRecord key;
+    TRY_ASSIGN(bool found, find_key(txn_.raw(), environment_.keys, event->key, &key));
+    if (!found) return Status::error("store: a key that is gone has a time to live");
+    TRY_ASSIGN(LogRecord old, load_record(txn_.raw(), environment_, key.mod_revision));
+    event->revision = state_.revision + 1;
+    event->create_revision = old.create_revision;
+    event->previous = Bytes::copy(old.value);
+    change.previous_revision = key.mod_revision;
+    change.event = event;
+    TRY(apply(change));
+    expired_.push_back(std::move(event));
   }
   return {};
 }
@@ -200,6 +132,9 @@ Result<int64_t> WriteBatch::next_expiry_ms() {
 }
 
 Status WriteBatch::commit() {
+  // Not to be guessed: a value must not be able to pose as a journal record.
+  std::random_device random;
+  state_.epoch = static_cast<int64_t>(uint64_t{random()} << 32 | random());
   TRY(put(txn_.raw(), environment_.meta, "state", state_.encode()));
   return txn_.commit();
 }

@@ -44,16 +44,18 @@ uint64_t free_bytes(Environment& environment) {
 
 }  // namespace
 
-Writer::Writer(const EmbeddedOptions& options, std::shared_ptr<Environment> environment,
-               std::shared_ptr<EventRing> ring, State state, int64_t next_expiry_ms)
+Writer::Writer(const EmbeddedOptions& options, Opened opened, EventRing& ring, Pending& pending)
     : options_(options),
-      environment_(std::move(environment)),
-      ring_(std::move(ring)),
-      state_(state),
-      next_expiry_ms_(next_expiry_ms),
-      compacted_(state.compacted),
-      purged_(state.purged),
-      history_bytes_(state.history_bytes) {
+      environment_(std::move(opened.environment)),
+      ring_(ring),
+      pending_(pending),
+      journal_(std::move(opened.journal)),
+      state_(opened.state),
+      revision_(opened.state.revision),
+      next_expiry_ms_(opened.next_expiry_ms),
+      compacted_(opened.state.compacted),
+      purged_(opened.state.purged),
+      history_bytes_(opened.state.history_bytes) {
   note_time();
   thread_ = std::thread([this] { run(); });
 }
@@ -86,7 +88,8 @@ void Writer::check_clock() {
 }
 
 EmbeddedStore::Stats Writer::stats() const {
-  return {writes_.load(), commits_.load(), history_bytes_.load(), purged_.load()};
+  return {writes_.load(), commits_.load(), checkpoints_.load(), history_bytes_.load(),
+          purged_.load()};
 }
 
 int64_t Writer::now_ms() const {
@@ -148,59 +151,102 @@ bool Writer::wait_for_work(Jobs* jobs) {
 
 void Writer::process(const Jobs& jobs) {
   if (broken_.ok()) {
-    Status status = commit(jobs, true);
+    Status status = run_turn(jobs, true);
     if (status.ok()) return;
-    if (!is_out_of_space(status)) {
-      // What is on disk is what was committed before, but whether this commit is there cannot be
-      // told: nothing more is written until the files are opened anew.
-      log_error("Store failed to commit; it takes no more writes", {{"error", status.message()}});
-      broken_ = status;
-    } else {
+    if (is_out_of_space(status)) {
       // Some requests may fit alone, deletes above all.
       for (auto& job : jobs) {
-        Status alone = commit({job}, false);
+        Status alone = run_turn({job}, false);
         if (!alone.ok()) job->status = alone;
       }
       upkeep_stuck_ = true;
       return;
     }
+    // What was acknowledged is on disk, but whether this turn is cannot be told: nothing more is
+    // written until the files are opened anew.
+    log_error("Store failed to commit; it takes no more writes", {{"error", status.message()}});
+    broken_ = status;
   }
   for (auto& job : jobs) job->status = broken_;
 }
 
-Status Writer::commit(const Jobs& jobs, bool with_upkeep) {
+Status Writer::run_turn(const Jobs& jobs, bool with_upkeep) {
   short_of_space_ = near_quota();
   upkeep_stuck_ = false;
-  TRY_ASSIGN(WriteBatch batch, WriteBatch::begin(*environment_, *ring_, state_));
-  for (auto& job : jobs) TRY(apply(batch, *job));
-  if (with_upkeep) TRY(upkeep(batch, jobs.size()));
-  if (!batch.changed()) return {};
-  TRY_ASSIGN(int64_t next_expiry_ms, batch.next_expiry_ms());
-  TRY(batch.commit());
-  committed(batch, next_expiry_ms);
+  Turn turn(*environment_, pending_, ring_, revision_);
+  int64_t compact_to = 0;
+  for (auto& job : jobs) TRY(judge(turn, *job, &compact_to));
+  bool due = next_expiry_ms_ != 0 && next_expiry_ms_ <= now_ms();
+  bool purging = state_.purged < state_.compacted;
+  if (compact_to != 0 || (with_upkeep && (due || purging)))
+    return checkpoint(turn.changes(), compact_to, with_upkeep);
+  if (turn.changes().empty()) return {};
+  TRY_ASSIGN(bool journaled, write_journal(turn.changes()));
+  if (!journaled) return checkpoint(turn.changes(), 0, with_upkeep);
   return {};
 }
 
-Status Writer::apply(WriteBatch& batch, Job& job) {
+Status Writer::judge(Turn& turn, Job& job, int64_t* compact_to) {
   job.status = {};
   job.result = {};
   if (!job.write) {
-    if (job.compact_to > batch.state().revision)
-      job.status = revision_too_large(job.compact_to, batch.state().revision);
-    else
-      batch.compact(job.compact_to);
+    if (job.compact_to > turn.revision())
+      job.status = revision_too_large(job.compact_to, turn.revision());
+    else if (job.compact_to > state_.compacted)
+      *compact_to = std::max(*compact_to, job.compact_to);
     return {};
   }
   if (short_of_space_ && !job.write->remove) {
     job.status = out_of_space();
     return {};
   }
-  return batch.apply(*job.write, now_ms(), &job.result);
+  return turn.apply(*job.write, now_ms(), &job.result);
 }
 
-Status Writer::upkeep(WriteBatch& batch, size_t requests) {
+// False when there is no room, and nothing was written that counts.
+Result<bool> Writer::write_journal(const std::vector<Change>& changes) {
+  std::string payload = encode_changes(changes);
+  if (!journal_.fits(payload.size())) return false;
+  Status status = journal_.append(payload);
+  if (is_out_of_space(status)) return false;
+  TRY(status);
+  for (const Change& change : changes) {
+    if (change.expiry_ms != 0 && (next_expiry_ms_ == 0 || change.expiry_ms < next_expiry_ms_))
+      next_expiry_ms_ = change.expiry_ms;
+  }
+  revision_ = changes.back().event->revision;
+  pending_.add(changes);
+  committed(changes, {});
+  return true;
+}
+
+Status Writer::checkpoint(const std::vector<Change>& changes, int64_t compact_to,
+                          bool with_upkeep) {
+  TRY_ASSIGN(WriteBatch batch, WriteBatch::begin(*environment_, state_));
+  for (const Change& change : pending_.all()) TRY(batch.apply(change));
+  for (const Change& change : changes) TRY(batch.apply(change));
+  if (compact_to != 0) batch.compact(compact_to);
+  if (with_upkeep) TRY(upkeep(batch, pending_.all().size() + changes.size()));
+  TRY_ASSIGN(next_expiry_ms_, batch.next_expiry_ms());
+  if (!batch.changed()) return {};
+  TRY(batch.commit());
+  state_ = batch.state();
+  revision_ = state_.revision;
+  journal_.restart(static_cast<uint64_t>(state_.epoch));
+  pending_.clear();  // a reader between the commit and this ignores what it
+                     // finds twice
+  checkpoints_.fetch_add(1, std::memory_order_relaxed);
+  history_bytes_.store(state_.history_bytes, std::memory_order_relaxed);
+  purged_.store(state_.purged, std::memory_order_relaxed);
+  compacted_.store(state_.compacted, std::memory_order_release);
+  committed(changes, std::move(batch.expired()));
+  ring_.set_logged(state_.revision);
+  return {};
+}
+
+Status Writer::upkeep(WriteBatch& batch, size_t changes) {
   if (next_expiry_ms_ != 0) TRY(batch.expire(now_ms(), kMaxExpiriesPerCommit));
-  size_t run = requests == 0 ? kPurgeIdle : kPurgeRun + 2 * requests;
+  size_t run = changes == 0 ? kPurgeIdle : kPurgeRun + 2 * changes;
   // Automatic compaction rides on writes: a store that nobody writes to has nothing new to forget.
   if (batch.changed()) {
     int64_t target = retention_target(batch.state(), run);
@@ -233,22 +279,22 @@ void Writer::note_time() {
   // pause.
   size_t size = ages_.size();
   if (size >= 2 && now - ages_[size - 2].first < options_.retention.age / 10)
-    ages_.back() = {now, state_.revision};
+    ages_.back() = {now, revision_};
   else
-    ages_.emplace_back(now, state_.revision);
+    ages_.emplace_back(now, revision_);
   MonoTime cut = now - options_.retention.age;
   while (ages_.size() > 1 && ages_[1].first <= cut) ages_.pop_front();
 }
 
-void Writer::committed(WriteBatch& batch, int64_t next_expiry_ms) {
-  state_ = batch.state();
-  next_expiry_ms_ = next_expiry_ms;
+void Writer::committed(const std::vector<Change>& changes,
+                       std::vector<EventRing::EventPtr> expired) {
   note_time();
   commits_.fetch_add(1, std::memory_order_relaxed);
-  history_bytes_.store(state_.history_bytes, std::memory_order_relaxed);
-  purged_.store(state_.purged, std::memory_order_relaxed);
-  compacted_.store(state_.compacted, std::memory_order_release);
-  ring_->publish(batch.take_events());
+  std::vector<EventRing::EventPtr> events;
+  events.reserve(changes.size() + expired.size());
+  for (const Change& change : changes) events.push_back(change.event);
+  for (auto& event : expired) events.push_back(std::move(event));
+  ring_.publish(std::move(events));
 }
 
 bool Writer::near_quota() {

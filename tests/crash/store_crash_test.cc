@@ -34,6 +34,7 @@ EmbeddedOptions options_of(std::string dir) {
   options.retention.revisions = 3000;
   options.retention.bytes = 2 << 20;
   options.ring.events = 256;
+  options.journal_bytes = 256 << 10;
   return options;
 }
 
