@@ -337,6 +337,8 @@ Task<Result<std::vector<ContainerUsage>>> StatsCollector::containers() {
       memory.major_page_faults = value_of(stats.memory->major_page_faults);
       usage.memory = memory;
     }
+    // Containers that run no more use nothing.
+    if (!usage.cpu && !usage.memory) continue;
     if (stats.writable_layer) {
       FsSample fs;
       fs.time = from_nanos(stats.writable_layer->timestamp);

@@ -17,7 +17,7 @@ class LinuxMounter final : public Mounter {
  public:
   Status mount_tmpfs(const std::string& target, int64_t size_bytes) override {
     std::string options = size_bytes > 0 ? "size=" + std::to_string(size_bytes) : "";
-    if (::mount("tmpfs", target.c_str(), "tmpfs", MS_NOATIME | MS_NODIRATIME, options.c_str()) != 0)
+    if (::mount("tmpfs", target.c_str(), "tmpfs", 0, options.c_str()) != 0)
       return Status::from_errno("mount tmpfs on " + target, errno);
     return {};
   }
