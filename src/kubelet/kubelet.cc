@@ -15,6 +15,7 @@ namespace {
 
 constexpr Duration kFirstBackoff = std::chrono::seconds(10);
 constexpr Duration kMaxBackoff = std::chrono::minutes(5);
+constexpr size_t kMaxEarlyExits = 512;
 constexpr Duration kRelistPeriod = std::chrono::seconds(1);
 
 std::string socket_address(std::string_view endpoint) {
@@ -207,7 +208,12 @@ void Kubelet::Impl::runtime_event(const TaskEvent& event) {
   // is about to write the final state.
   if (event.topic == "/tasks/exit" && !event.exec_id.empty() && event.exec_id != event.container_id) return;
   auto owner = owners.find(event.container_id);
-  if (owner == owners.end()) return;
+  if (owner == owners.end()) {
+    // A container can end before its start has been answered.
+    early_exits.push_back(event.container_id);
+    if (early_exits.size() > kMaxEarlyExits) early_exits.pop_front();
+    return;
+  }
   auto worker = workers.find(owner->second);
   if (worker != workers.end()) worker->second->runtime_event(event.container_id);
 }

@@ -2,6 +2,7 @@
 // Parts of a Kubelet; for kubelet*.cc only.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -116,6 +117,7 @@ struct Kubelet::Impl final : public std::enable_shared_from_this<Kubelet::Impl>,
 
   std::map<std::string, std::shared_ptr<PodWorker>, std::less<>> workers;  // by UID
   std::map<std::string, std::string, std::less<>> owners;                   // container or sandbox id -> pod UID
+  std::deque<std::string> early_exits;                                     // of containers whose ids were not known yet
   std::set<std::string, std::less<>> left_over;                             // UIDs that the runtime had at start
   std::map<std::string, PodPtr, std::less<>> mirrors;                       // by NAMESPACE/NAME
   struct ExitWatch {

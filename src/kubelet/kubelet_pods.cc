@@ -2,6 +2,8 @@
 // Pods coming and going: from the API, from the manifest folder, and what is left over from before.
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "kubelet/admission.h"
 #include "kubelet/env/container_env.h"
@@ -126,7 +128,13 @@ void Kubelet::Impl::pod_gone(const PodPtr& pod) {
 }
 
 void Kubelet::Impl::index(PodWorker& worker) {
-  for (const ContainerRecord& record : worker.record().containers) owners[record.id] = worker.uid();
+  for (const ContainerRecord& record : worker.record().containers) {
+    if (!owners.insert_or_assign(record.id, worker.uid()).second) continue;
+    auto early = std::find(early_exits.begin(), early_exits.end(), record.id);
+    if (early == early_exits.end()) continue;
+    early_exits.erase(early);
+    worker.runtime_event(record.id);
+  }
   for (const SandboxRecord& record : worker.record().sandboxes) owners[record.id] = worker.uid();
   tell_exits(worker);
 }

@@ -14,7 +14,8 @@ namespace {
 
 // The runtime hears of an exit when we do, and may need a moment to write it down.
 constexpr Duration kFirstLook = std::chrono::milliseconds(3);
-constexpr Duration kLastLook = std::chrono::milliseconds(400);
+constexpr Duration kLastLook = std::chrono::milliseconds(100);
+constexpr Duration kSlowLook = std::chrono::milliseconds(500);
 
 template <class T>
 bool same(const T& a, const T& b) {
@@ -183,7 +184,13 @@ Task<void> PodWorker::refresh() {
     for (Duration wait = kFirstLook;; wait *= 2) {
       std::string one = id;
       bool settled = co_await refresh_one(std::move(one));
-      if (settled || reload_ || wait > kLastLook) break;
+      if (settled || reload_) break;
+      if (wait > kLastLook) {
+        // A loaded machine: keep asking, now and then, while other work goes on.
+        changed_ids_.push_back(id);
+        retry_in(kSlowLook);
+        break;
+      }
       co_await sleep_for(wait);
     }
   }

@@ -124,7 +124,7 @@ void RuntimeEvents::stop() {
 Task<Status> RuntimeEvents::follow(std::shared_ptr<Impl> impl) {
   // SubscribeRequest{filters = 1}
   std::string request;
-  for (std::string_view filter : {"topic==\"/tasks/delete\"", "topic==\"/tasks/exit\"", "topic==\"/tasks/oom\""}) {
+  for (std::string_view filter : {"topic==\"/tasks/delete\"", "topic==\"/tasks/exit\""}) {
     request += '\x0a';
     request += static_cast<char>(filter.size());
     request += filter;

@@ -14,7 +14,7 @@
 namespace knarr::kubelet {
 
 struct TaskEvent {
-  std::string topic;         // "/tasks/exit", "/tasks/delete", "/tasks/oom"
+  std::string topic;         // "/tasks/exit", "/tasks/delete"
   std::string container_id;  // sandboxes too
   std::string exec_id;       // of an exit: the process, equal to container_id for the container's own
 };
