@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""report.py focus AREAS_TSV AREA[,AREA]                 prints a regular expression that matches the area's tests
+report.py record REPORT_DIR RESULTS_TSV AREAS_TSV OUT.md  adds a run's results to the store and writes the counts
+
+RESULTS_TSV keeps the latest result of every test that was ever run: name, passed or failed, commit, date.
+"""
+import datetime
+import pathlib
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
+
+
+def read_areas(path):
+    areas = {}
+    for line in pathlib.Path(path).read_text().splitlines():
+        if line and not line.startswith("#"):
+            area, _, test = line.partition("\t")
+            areas.setdefault(area, []).append(test)
+    return areas
+
+
+def focus(areas_path, wanted):
+    areas = read_areas(areas_path)
+    names = list(areas) if wanted == "skeleton" else wanted.split(",")
+    unknown = [name for name in names if name not in areas]
+    if unknown:
+        sys.exit(f"no such area: {', '.join(unknown)}; there are: {', '.join(areas)}")
+    tests = dict.fromkeys(test for name in names for test in areas[name])
+    print("|".join(re.sub(r"([.^$*+?{}\[\]\\|()/`])", r"\\\1", test).replace("\\/", "/").replace("\\`", ".") for test in tests))
+
+
+def read_store(path):
+    store = {}
+    if pathlib.Path(path).exists():
+        for line in pathlib.Path(path).read_text().splitlines():
+            name, outcome, commit, date = line.split("\t")
+            store[name] = (outcome, commit, date)
+    return store
+
+
+def results_of(report):
+    for file in pathlib.Path(report).rglob("junit*.xml"):
+        for case in xml.parse(file).getroot().iter("testcase"):
+            # "[It] [sig-node] Pods should ... [Conformance]"
+            name = re.sub(r"^\[It\] ", "", case.get("name", ""))
+            if not name.startswith("[sig-") or case.get("status") in ("skipped", "pending"):
+                continue
+            if case.find("skipped") is not None:
+                continue
+            yield name, "passed" if case.get("status") == "passed" else "failed"
+
+
+def line(title, tests, store):
+    known = [store[test][0] for test in tests if test in store]
+    return f"| {title} | {len(tests)} | {known.count('passed')} | {known.count('failed')} | {len(tests) - len(known)} |"
+
+
+def record(report, store_path, areas_path, out):
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip() or "none"
+    date = datetime.date.today().isoformat()
+    store, ran = read_store(store_path), {}
+    for name, outcome in results_of(report):
+        # A test that a retry or a second report names twice has failed when one of them failed.
+        ran[name] = "failed" if "failed" in (outcome, ran.get(name)) else outcome
+    for name, outcome in ran.items():
+        store[name] = (outcome, commit, date)
+    if not ran:
+        sys.exit("no test ran; see the logs in the report directory")
+    pathlib.Path(store_path).write_text("".join("\t".join((name, *store[name])) + "\n" for name in sorted(store)))
+    areas = read_areas(areas_path)
+    sigs = {}
+    for name in store:
+        sigs.setdefault(re.match(r"\[(sig-[a-z-]+)\]", name).group(1), []).append(name)
+    failed = sorted(name for name in store if store[name][0] == "failed")
+    passed = len(store) - len(failed)
+    text = ["# Official conformance suite, v1.28.4", "", "Written by `tests/conformance/run.sh` (`make conformance`); do not edit.", "",
+            f"Latest results: **{passed} passed, {len(failed)} failed** of {len(store)} tests run so far; the suite has 380.", "",
+            "| by area | tests | passed | failed | not run |", "|---|---|---|---|---|",
+            *[line(area, tests, store) for area, tests in areas.items()], "",
+            "| by group, of those run | tests | passed | failed | not run |", "|---|---|---|---|---|",
+            *[line(sig, tests, store) for sig, tests in sorted(sigs.items())], ""]
+    if failed:
+        text += ["Failed:", "", *[f"- {name} ({store[name][1]}, {store[name][2]})" for name in failed], ""]
+    pathlib.Path(out).write_text("\n".join(text))
+    bad = [name for name, outcome in ran.items() if outcome == "failed"]
+    for name in sorted(bad):
+        print(f"FAILED {name}")
+    print(f"{len(ran) - len(bad)} passed, {len(bad)} failed")
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4 and sys.argv[1] == "focus":
+        focus(*sys.argv[2:])
+    elif len(sys.argv) == 6 and sys.argv[1] == "record":
+        record(*sys.argv[2:])
+    else:
+        sys.exit(__doc__)
