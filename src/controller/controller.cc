@@ -8,6 +8,7 @@ namespace knarr::controller {
 namespace {
 
 constexpr ControllerEntry kControllers[] = {
+    {"serviceaccount-token-controller", "serviceaccount-token", start_serviceaccount_token},
     {"serviceaccount-controller", "serviceaccount", start_serviceaccount},
     {"root-ca-certificate-publisher-controller", "root-ca-cert-publisher", start_root_ca_cert_publisher},
     {"namespace-controller", "namespace", start_namespace},
@@ -16,6 +17,9 @@ constexpr ControllerEntry kControllers[] = {
     {"deployment-controller", "deployment", start_deployment},
     {"replicaset-controller", "replicaset", start_replicaset},
     {"replicationcontroller-controller", "replicationcontroller", start_replicationcontroller},
+    {"pod-garbage-collector-controller", "podgc", start_podgc},
+    {"node-ipam-controller", "nodeipam", start_nodeipam},
+    {"node-lifecycle-controller", "nodelifecycle", start_nodelifecycle},
     // Last, so that it finds the informers of the others and shares them.
     {"garbage-collector-controller", "garbagecollector", start_garbagecollector},
 };

@@ -177,6 +177,7 @@ Task<Status> EndpointsController::write(Endpoints object, bool create, std::stri
     written = co_await context->client.update(std::move(object));
   }
   if (written.ok() || is_namespace_terminating(written.status())) co_return Status();
+  if (written.status().code() == 409) co_return written.status();  // the cache is behind: no news for anybody
   std::string why = std::string(written.status().message());
   if (create) {
     events->event(about, "Warning", "FailedToCreateEndpoint", "Failed to create endpoint for service " + key + ": " + why);

@@ -152,7 +152,10 @@ Task<Status> GarbageCollector::delete_item(std::shared_ptr<GcNode> node) {
   Status status = co_await classify(node, std::move(copy), references);
   if (!status.ok()) co_return status;
   status = co_await delete_by_references(node, std::move(*latest), std::move(references));
-  // Gone since: the next look finds it absent.
+  if (status.code() == 404) {
+    graph_.found_absent(identity);
+    co_return Status();
+  }
   co_return status;
 }
 
