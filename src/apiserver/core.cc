@@ -70,6 +70,18 @@ const Route* find_route(std::string_view path) {
   return best;
 }
 
+// What clients of versions on their way out are told (upstream: the lifecycle methods of the API types).
+void warn_of_deprecation(RequestContext& context) {
+  const schema::Resource& resource = *context.resource;
+  if (resource.api_version == "flowcontrol.apiserver.k8s.io/v1beta2") {
+    std::string kind(resource.kind);
+    context.warnings.push_back("flowcontrol.apiserver.k8s.io/v1beta2 " + kind +
+                               " is deprecated in v1.26+, unavailable in v1.29+; use flowcontrol.apiserver.k8s.io/v1beta3 " + kind);
+  } else if (resource.group.empty() && resource.plural == "componentstatuses") {
+    context.warnings.push_back("v1 ComponentStatus is deprecated in v1.19+");
+  }
+}
+
 }  // namespace
 
 Core::Core(Executor executor, std::shared_ptr<store::Store> store, const Clock& clock, Options options)
@@ -273,6 +285,7 @@ Task<Status> Core::dispatch(RequestContext& context) {
   }
   context.resource = schema::find_resource(info.group, info.version, info.resource);
   if (context.resource == nullptr || !is_on(options_, *context.resource)) co_return generic_not_found();
+  warn_of_deprecation(context);
   // Namespaced objects are only reached through their namespace, and the other way round.
   bool single = !info.parts.empty() && info.parts.size() >= 2;
   if (context.resource->namespaced && info.namespace_.empty() && (single || info.verb == "create")) {
@@ -297,12 +310,17 @@ Task<Status> Core::dispatch(RequestContext& context) {
     // Resources without storage of their own (reviews, bindings) are handlers too, under the empty name.
     for (const SubresourceHandler& handler : subresource_handlers()) {
       if (handler.group != info.group || handler.resource != info.resource || !handler.subresource.empty() || handler.handle == nullptr) continue;
+      // They answer plain objects only: 406 for those who want a table.
+      auto format = negotiate_output(context.request.headers.get("Accept"), Offers{});
+      if (!format.ok()) co_return format.status();
       Status status = co_await handler.handle(context);
       co_return status;
     }
   }
   uint16_t verbs = context.subresource != nullptr ? context.subresource->verbs : context.resource->verbs;
-  if ((verbs & verb_bit(info.verb)) == 0)
+  bool collection_verb = info.verb == "create" || info.verb == "list" || info.verb == "watch" || info.verb == "deletecollection";
+  bool misplaced = info.subresource.empty() && info.verb != "watch" && single == collection_verb;
+  if ((verbs & verb_bit(info.verb)) == 0 || misplaced)
     co_return Status::make(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
   Task<Status> (*handler)(RequestContext&) = nullptr;
   if (info.verb == "get") handler = handle_get;

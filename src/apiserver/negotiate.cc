@@ -101,12 +101,14 @@ std::string_view media_type(Encoding encoding) {
 Result<OutputFormat> negotiate_output(std::string_view accept, const Offers& offers) {
   accept = trimmed(accept);
   if (accept.empty()) return OutputFormat{};
+  bool media_known = false;
   for (const Clause& clause : parse_accept(accept)) {
     for (Encoding encoding : {Encoding::kJson, Encoding::kYaml, Encoding::kProtobuf}) {
       if (encoding == Encoding::kProtobuf && !offers.protobuf) continue;
       std::string_view subtype = media_type(encoding).substr(std::string_view("application/").size());
       bool type_matches = clause.type == "*" || clause.type == "application";
       if (!type_matches || (clause.subtype != "*" && clause.subtype != subtype)) continue;
+      media_known = true;
       OutputFormat format;
       if (!transform_allowed(clause, encoding, offers, &format.as)) continue;
       format.encoding = encoding;
@@ -115,7 +117,12 @@ Result<OutputFormat> negotiate_output(std::string_view accept, const Offers& off
       return format;
     }
   }
-  return not_acceptable("only the following media types are accepted: " + accepted_types(offers.protobuf));
+  if (media_known) return not_acceptable("only the following media types are accepted: " + accepted_types(offers.protobuf));
+  // Upstream's router answers this before its handlers see the request.
+  std::string text = "406: Not Acceptable\n\nAvailable representations: " + accepted_types(offers.protobuf);
+  if (offers.list || offers.watch) text += offers.protobuf ? ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+                                                           : ", application/json;stream=watch";
+  return not_acceptable(text);
 }
 
 Result<Encoding> negotiate_input(std::string_view content_type, bool protobuf) {

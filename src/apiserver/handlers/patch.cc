@@ -27,10 +27,8 @@ Result<Patch> parse_patch(std::string_view content_type, std::string_view body) 
   Patch patch;
   for (std::string_view known : {kJsonPatch, kMergePatch, kStrategicPatch, kApplyPatch})
     if (media == known) patch.type = known;
-  if (patch.type.empty())
-    return unsupported_media_type(
-        "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, "
-        "application/strategic-merge-patch+json, application/apply-patch+yaml");
+  // Upstream's router says this, not its handlers.
+  if (patch.type.empty()) return unsupported_media_type("415: Unsupported Media Type");
   if (patch.type == kApplyPatch) {
     // Server-side apply needs field ownership, which this server does not keep yet.
     return unsupported_media_type("server-side apply is not supported by this server yet; send a strategic merge patch");

@@ -220,7 +220,8 @@ api::meta_v1::Status status_object(const Status& status, int success_code) {
   object.code = info.code;
   object.metadata.continue_ = info.continue_token;
   bool details = !info.name.empty() || !info.group.empty() || !info.kind.empty() || !info.uid.empty() || !info.causes.empty() ||
-                 info.retry_after_seconds != 0 || (info.code == 404 && info.reason == "NotFound");
+                 info.retry_after_seconds != 0 || (info.code == 404 && info.reason == "NotFound") || info.message.starts_with("406: ") ||
+                 info.message.starts_with("415: ");
   if (!details) return object;
   api::meta_v1::StatusDetails& out = object.details.ensure();
   out.name = info.name;

@@ -96,10 +96,7 @@ Task<Result<NewScale>> read_scale(RequestContext& context, const WriteOptions& o
   std::string_view media = content_type.substr(0, content_type.find(';'));
   for (std::string_view known : {"application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"})
     if (media == known) made.patch_type = known;
-  if (made.patch_type.empty())
-    co_return unsupported_media_type(
-        "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, "
-        "application/strategic-merge-patch+json, application/apply-patch+yaml");
+  if (made.patch_type.empty()) co_return unsupported_media_type("415: Unsupported Media Type");
   auto document = json::parse(*body);
   if (!document.ok()) co_return document.status();
   made.patch = std::move(*document);
