@@ -38,6 +38,7 @@ Result<std::vector<Change>> decode_changes(std::string_view payload) {
   Status damaged = Status::error("store: journal record is damaged");
   if (payload.size() < 8) return damaged;
   int64_t revision = get_le64(payload.data());
+  if (revision <= 0 || revision > int64_t{1} << 62) return damaged;
   payload.remove_prefix(8);
   std::vector<Change> changes;
   while (!payload.empty()) {
@@ -49,6 +50,7 @@ Result<std::vector<Change>> decode_changes(std::string_view payload) {
     if (size > payload.size()) return damaged;
     TRY_ASSIGN(LogRecord record, LogRecord::parse(payload.substr(0, size)));
     payload.remove_prefix(size);
+    if (record.kind == Event::Kind::kDelete && !record.value.empty()) return damaged;
     change.previous_revision = record.previous_revision;
     auto event = std::make_shared<Event>();
     event->kind = record.kind;
