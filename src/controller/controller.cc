@@ -14,6 +14,7 @@ constexpr ControllerEntry kControllers[] = {
     {"namespace-controller", "namespace", start_namespace},
     {"endpoints-controller", "endpoint", start_endpoints},
     {"endpointslice-controller", "endpointslice", start_endpointslice},
+    {"endpointslice-mirroring-controller", "endpointslicemirroring", start_endpointslicemirroring},
     {"deployment-controller", "deployment", start_deployment},
     {"replicaset-controller", "replicaset", start_replicaset},
     {"replicationcontroller-controller", "replicationcontroller", start_replicationcontroller},

@@ -93,6 +93,7 @@ void start_root_ca_cert_publisher(const ContextPtr& context);
 void start_deployment(const ContextPtr& context);
 void start_endpoints(const ContextPtr& context);
 void start_endpointslice(const ContextPtr& context);
+void start_endpointslicemirroring(const ContextPtr& context);
 void start_podgc(const ContextPtr& context);
 void start_nodeipam(const ContextPtr& context);
 void start_nodelifecycle(const ContextPtr& context);

@@ -7,6 +7,7 @@
 #include "controller/controller.h"
 #include "controller/endpoint_util.h"
 #include "controller/slice_plan.h"
+#include "controller/slice_tracker.h"
 #include "controller/util.h"
 
 namespace knarr::controller {
@@ -32,23 +33,12 @@ struct EndpointSliceController : std::enable_shared_from_this<EndpointSliceContr
   std::shared_ptr<client::WorkQueue> queue;
   std::shared_ptr<client::EventRecorder> events;
   TriggerTimes trigger_times;
-  // What was written and is not in the cache yet, by service: a plan on a stale cache would make the same slices twice.
-  // An event may have passed before its expectation was noted, so these lapse.
-  struct Expected {
-    int64_t generation;  // 0: gone
-    MonoTime since;
-  };
-  static constexpr Duration kLapse = std::chrono::seconds(30);
-  std::map<std::string, std::map<std::string, Expected>> unseen;
+  SliceTracker tracker{context->clock};
 
   Task<Status> reconcile(std::string key);
   Task<Status> apply(ServicePtr service, SlicePlan plan, std::string key, schema::Time trigger);
   Status desired_endpoints(const Service& service, const std::vector<PodPtr>& selected, bool v6,
                            std::map<std::string, DesiredPortGroup>& groups) const;
-  void expect(const std::string& key, const EndpointSlice& slice, int64_t generation) {
-    unseen[key][slice.metadata.uid.str()] = {generation, context->clock.mono()};
-  }
-  bool is_stale(const std::string& key, const std::vector<SlicePtr>& present);
   void slice_changed(const SlicePtr& old, const SlicePtr& now);
 };
 
@@ -81,35 +71,19 @@ Status EndpointSliceController::desired_endpoints(const Service& service, const 
   return aggregate(failures);
 }
 
-bool EndpointSliceController::is_stale(const std::string& key, const std::vector<SlicePtr>& present) {
-  auto at = unseen.find(key);
-  if (at == unseen.end()) return false;
-  MonoTime now = context->clock.mono();
-  std::erase_if(at->second, [&](const auto& entry) {
-    const auto& [uid, expected] = entry;
-    if (now - expected.since > kLapse) return true;
-    for (const SlicePtr& slice : present)
-      if (slice->metadata.uid == uid) return expected.generation != 0 && slice->metadata.generation >= expected.generation;
-    return expected.generation == 0;  // gone, as wanted; a slice that was made and is not here yet stays unseen
-  });
-  if (!at->second.empty()) return true;
-  unseen.erase(at);
-  return false;
-}
-
 Task<Status> EndpointSliceController::reconcile(std::string key) {
   ServicePtr service = services.get(key);
   if (service == nullptr) {
     trigger_times.forget(key);
-    unseen.erase(key);
+    tracker.forget(key);
     co_return Status();
   }
   if (!is_filled_by_selector(*service)) co_return Status();
   std::vector<SlicePtr> present;
   slices.for_each_indexed("service", key, [&](const SlicePtr& slice) { present.push_back(slice); });
-  if (is_stale(key, present)) {
+  if (tracker.is_stale(key, present)) {
     // The event that brings the cache up to date enqueues the service again.
-    queue->add_after(key, kLapse + std::chrono::seconds(1));
+    queue->add_after(key, SliceTracker::kLapse + std::chrono::seconds(1));
     co_return Status();
   }
   std::erase_if(present, [](const SlicePtr& slice) { return slice->metadata.deletion_timestamp.has_value(); });
@@ -153,30 +127,27 @@ Task<Status> EndpointSliceController::apply(ServicePtr service, SlicePlan plan, 
     auto created = co_await context->client.create(std::move(slice));
     if (is_namespace_terminating(created.status())) co_return Status();
     if (!created.ok()) co_return created.status().with_context("failed to create EndpointSlice for Service " + key);
-    expect(key, *created, created->metadata.generation);
+    tracker.expect(key, *created);
   }
   for (EndpointSlice& slice : plan.update) {
     set_trigger_time(slice.metadata.annotations, trigger);
     std::string name = slice.metadata.name.str();
     auto updated = co_await context->client.update(std::move(slice));
     if (!updated.ok()) co_return updated.status().with_context("failed to update " + name + " EndpointSlice for Service " + key);
-    expect(key, *updated, updated->metadata.generation);
+    tracker.expect(key, *updated);
   }
   for (const SlicePtr& slice : plan.remove) {
     std::string where = ns, name = slice->metadata.name.str();
     Status removed = co_await context->client.remove<EndpointSlice>(std::move(where), std::move(name));
     if (!removed.ok() && removed.code() != 404)
       co_return removed.with_context("failed to delete " + slice->metadata.name.str() + " EndpointSlice for Service " + key);
-    if (removed.ok()) expect(key, *slice, 0);
+    if (removed.ok()) tracker.expect_deletion(key, *slice);
   }
   co_return Status();
 }
 
 void EndpointSliceController::slice_changed(const SlicePtr& old, const SlicePtr& now) {
-  if (now == nullptr) {
-    auto at = unseen.find(service_key(*old));
-    if (at != unseen.end()) at->second.erase(old->metadata.uid.str());
-  }
+  if (now == nullptr) tracker.deleted(service_key(*old), *old);
   for (const SlicePtr& slice : {old, now}) {
     if (slice == nullptr || !is_managed_by_us(*slice)) continue;
     if (std::string key = service_key(*slice); !key.empty()) queue->add(std::move(key));
