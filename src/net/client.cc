@@ -30,7 +30,8 @@ Task<Result<Dialed>> dial_endpoint(std::string address, std::shared_ptr<TlsClien
   if (!address.starts_with("unix:")) split_host_port(address, &host, &port);
   Duration limit = std::chrono::seconds(10);
   std::unique_ptr<ByteStream> under = std::move(connected->stream);
-  Result<TlsResult> secured = co_await tls_connect(std::move(under), std::move(tls), host, std::move(protocols), limit);
+  Result<TlsResult> secured =
+      co_await tls_connect(std::move(under), std::move(tls), host, std::move(protocols), limit);
   if (!secured.ok()) co_return secured.status();
   dialed.stream = std::move(secured->stream);
   dialed.alpn = std::move(secured->alpn);
@@ -50,7 +51,8 @@ struct Lease {
 
 // Shared by the client and its running calls.
 struct ClientState {
-  ClientState(Executor e, ClientOptions o) : executor(std::move(e)), options(std::move(o)), dial_done(executor) {
+  ClientState(Executor e, ClientOptions o)
+      : executor(std::move(e)), options(std::move(o)), dial_done(executor) {
     if (options.authority.empty())
       options.authority = options.address.starts_with("unix:") ? "localhost" : options.address;
     known_http1 = options.version == HttpVersion::kHttp1 ||
@@ -59,7 +61,8 @@ struct ClientState {
   const Executor executor;
   ClientOptions options;
   bool closed = false;
-  bool known_http1;  // every request needs a connection of its own, so dials need not wait for each other
+  bool known_http1;  // every request needs a connection of its own, so dials need not wait for each
+                     // other
   bool dialing = false;
   uint64_t dials = 0;
   Status last_dial;  // outcome of dial number `dials`
@@ -86,11 +89,13 @@ Task<Result<Lease>> dial_lease(StatePtr state) {
   std::vector<std::string> protocols;
   if (options.version != HttpVersion::kHttp1) protocols.push_back("h2");
   if (options.version != HttpVersion::kHttp2) protocols.push_back("http/1.1");
-  Result<Dialed> dialed = co_await dial_endpoint(options.address, options.tls, std::move(protocols), options.connect_timeout);
+  Result<Dialed> dialed = co_await dial_endpoint(options.address, options.tls, std::move(protocols),
+                                                 options.connect_timeout);
   if (!dialed.ok()) co_return dialed.status();
   if (state->closed) co_return client_closed();
   Lease lease;
-  bool http2 = options.version == HttpVersion::kHttp2 || (options.version == HttpVersion::kAuto && dialed->alpn == "h2");
+  bool http2 = options.version == HttpVersion::kHttp2 ||
+               (options.version == HttpVersion::kAuto && dialed->alpn == "h2");
   if (!http2) {
     lease.http1 = std::make_shared<Http1ClientConnection>(std::move(dialed->stream), dialed->fd);
     co_return std::move(lease);
@@ -122,7 +127,8 @@ Task<Result<Lease>> acquire(StatePtr state) {
       // The connection that is being made may carry us too; its failure is ours as well.
       uint64_t number = state->dials;
       co_await state->dial_done.wait();
-      if (state->dials == number && !state->dialing && !state->last_dial.ok()) co_return state->last_dial;
+      if (state->dials == number && !state->dialing && !state->last_dial.ok())
+        co_return state->last_dial;
       continue;
     }
     state->dialing = true;
@@ -163,8 +169,8 @@ Task<void> attempt_http2(StatePtr state, std::shared_ptr<Http2ClientConnection> 
     attempt->response = http2_response(std::move(stream));
     co_return;
   }
-  attempt->may_repeat =
-      stream->refused || (used && connection->over() && !stream->head_done && is_replayable(request->method));
+  attempt->may_repeat = stream->refused || (used && connection->over() && !stream->head_done &&
+                                            is_replayable(request->method));
   attempt->response = status;
 }
 
@@ -174,9 +180,11 @@ Task<void> attempt_http1(StatePtr state, std::shared_ptr<Http1ClientConnection> 
   Body out(http1_request_head(*request, state->options.authority, Http1Kind::kWhole));
   out.append(request->body);
   Status written = co_await connection->stream->write(out);
-  // A server that refuses a large body answers and closes; its answer is worth more than our broken pipe.
+  // A server that refuses a large body answers and closes; its answer is worth more than our broken
+  // pipe.
   Http1Answer answer;
-  Status status = co_await read_http1_head(connection, request->method == "HEAD", request->timeout, &answer);
+  Status status =
+      co_await read_http1_head(connection, request->method == "HEAD", request->timeout, &answer);
   if (status.ok()) {
     if (!written.ok()) answer.head.keep_alive = false;
     attempt->response = http1_response(std::move(connection), state->http1, std::move(answer.head));
@@ -199,9 +207,12 @@ Task<Result<ClientResponse>> send_request(StatePtr state, ClientRequest given) {
     Result<Lease> lease = co_await acquire(state);
     if (!lease.ok()) co_return lease.status();
     Attempt attempt;
-    if (lease->http2 != nullptr) co_await attempt_http2(state, lease->http2, request, &attempt);
-    else co_await attempt_http1(state, lease->http1, request, &attempt);
-    if (attempt.response.ok() || !attempt.may_repeat || tries >= 2) co_return std::move(attempt.response);
+    if (lease->http2 != nullptr)
+      co_await attempt_http2(state, lease->http2, request, &attempt);
+    else
+      co_await attempt_http1(state, lease->http1, request, &attempt);
+    if (attempt.response.ok() || !attempt.may_repeat || tries >= 2)
+      co_return std::move(attempt.response);
   }
 }
 
@@ -220,7 +231,8 @@ Task<Result<std::unique_ptr<ClientExchange>>> open_exchange(StatePtr state, Clie
     std::string_view view = head;
     Status written = co_await lease->http1->stream->write(view);
     if (!written.ok()) co_return written;
-    exchange = http1_exchange(lease->http1, state->http1, request.method == "HEAD", request.timeout);
+    exchange =
+        http1_exchange(lease->http1, state->http1, request.method == "HEAD", request.timeout);
   }
   if (!first.empty()) {
     Status written = co_await exchange->write(std::move(first));
@@ -233,7 +245,8 @@ Task<Result<Client::Upgraded>> upgrade_request(StatePtr state, ClientRequest req
   if (state->closed) co_return client_closed();
   const ClientOptions& options = state->options;
   std::vector<std::string> protocols = {"http/1.1"};
-  Result<Dialed> dialed = co_await dial_endpoint(options.address, options.tls, std::move(protocols), options.connect_timeout);
+  Result<Dialed> dialed = co_await dial_endpoint(options.address, options.tls, std::move(protocols),
+                                                 options.connect_timeout);
   if (!dialed.ok()) co_return dialed.status();
   auto connection = std::make_shared<Http1ClientConnection>(std::move(dialed->stream), dialed->fd);
   Body out(http1_request_head(request, options.authority, Http1Kind::kUpgrade));
@@ -260,11 +273,15 @@ class ClientImpl final : public Client {
   ClientImpl(Executor executor, ClientOptions options)
       : state_(std::make_shared<ClientState>(std::move(executor), std::move(options))) {}
   ~ClientImpl() override { state_->close(); }
-  Task<Result<ClientResponse>> send(ClientRequest request) override { return send_request(state_, std::move(request)); }
+  Task<Result<ClientResponse>> send(ClientRequest request) override {
+    return send_request(state_, std::move(request));
+  }
   Task<Result<std::unique_ptr<ClientExchange>>> open(ClientRequest request) override {
     return open_exchange(state_, std::move(request));
   }
-  Task<Result<Upgraded>> upgrade(ClientRequest request) override { return upgrade_request(state_, std::move(request)); }
+  Task<Result<Upgraded>> upgrade(ClientRequest request) override {
+    return upgrade_request(state_, std::move(request));
+  }
   void close() override { state_->close(); }
 
  private:
@@ -277,9 +294,12 @@ std::unique_ptr<Client> make_client(Executor executor, ClientOptions options) {
   return std::make_unique<ClientImpl>(std::move(executor), std::move(options));
 }
 
-Task<Result<std::unique_ptr<ByteStream>>> dial(std::string address, std::shared_ptr<TlsClientContext> tls, Duration timeout) {
+Task<Result<std::unique_ptr<ByteStream>>> dial(std::string address,
+                                               std::shared_ptr<TlsClientContext> tls,
+                                               Duration timeout) {
   std::vector<std::string> none;
-  Result<Dialed> dialed = co_await dial_endpoint(std::move(address), std::move(tls), std::move(none), timeout);
+  Result<Dialed> dialed =
+      co_await dial_endpoint(std::move(address), std::move(tls), std::move(none), timeout);
   if (!dialed.ok()) co_return dialed.status();
   co_return std::move(dialed->stream);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP client: one object per remote endpoint, connections kept and shared (many streams on one HTTP/2 connection; a pool of
-// HTTP/1.1 connections, idle ones kept 90 s). Reconnects by itself; a request is retried on a fresh connection only when the old one
-// had been closed before any byte of an answer, and the body is replayable. One executor.
+// HTTP client: one object per remote endpoint, connections kept and shared (many streams on one
+// HTTP/2 connection; a pool of HTTP/1.1 connections, idle ones kept 90 s). Reconnects by itself; a
+// request is retried on a fresh connection only when the old one had been closed before any byte of
+// an answer, and the body is replayable. One executor.
 #pragma once
 
 #include <memory>
@@ -26,20 +27,21 @@ struct ClientOptions {
 
 struct ClientRequest {
   std::string method = "GET";
-  std::string target = "/";               // path and query
+  std::string target = "/";  // path and query
   Headers headers;
   Body body;
-  Duration timeout{};                     // until the response head; 0 = none
+  Duration timeout{};  // until the response head; 0 = none
 };
 
 struct ClientResponse {
   int status = 0;
   Headers headers;
-  std::unique_ptr<BodyReader> body;       // dropping it cancels the exchange
-  const Headers* trailers = nullptr;      // valid after the body's end while `body` lives
+  std::unique_ptr<BodyReader> body;   // dropping it cancels the exchange
+  const Headers* trailers = nullptr;  // valid after the body's end while `body` lives
 };
 
-// A request whose body is written over time (gRPC streaming, uploads), with the answer read meanwhile.
+// A request whose body is written over time (gRPC streaming, uploads), with the answer read
+// meanwhile.
 class ClientExchange {
  public:
   virtual ~ClientExchange() = default;
@@ -55,7 +57,7 @@ class Client {
   virtual Task<Result<ClientResponse>> send(ClientRequest request) = 0;
   virtual Task<Result<std::unique_ptr<ClientExchange>>> open(ClientRequest request) = 0;
   struct Upgraded {
-    ClientResponse response;                // 101, or whatever the server answered instead (then stream is null)
+    ClientResponse response;  // 101, or whatever the server answered instead (then stream is null)
     std::unique_ptr<ByteStream> stream;
   };
   // A dedicated HTTP/1.1 connection with the request's Upgrade headers.
@@ -66,6 +68,8 @@ class Client {
 std::unique_ptr<Client> make_client(Executor executor, ClientOptions options);
 
 // A raw connection: "host:port" or "unix:/path", with TLS when given.
-Task<Result<std::unique_ptr<ByteStream>>> dial(std::string address, std::shared_ptr<TlsClientContext> tls, Duration timeout);
+Task<Result<std::unique_ptr<ByteStream>>> dial(std::string address,
+                                               std::shared_ptr<TlsClientContext> tls,
+                                               Duration timeout);
 
 }  // namespace knarr::net

@@ -44,7 +44,8 @@ class Http2ClientConnection final : public Http2Connection {
 // Until the head or the stream's end; 0 = no limit. On time-out the stream is reset.
 Task<Status> wait_for_head(std::shared_ptr<Http2Stream> stream, Duration timeout);
 ClientResponse http2_response(std::shared_ptr<Http2Stream> stream);
-std::unique_ptr<ClientExchange> http2_exchange(std::shared_ptr<Http2Stream> stream, Duration timeout);
+std::unique_ptr<ClientExchange> http2_exchange(std::shared_ptr<Http2Stream> stream,
+                                               Duration timeout);
 
 // ---- HTTP/1.1
 
@@ -77,13 +78,16 @@ struct Http1Answer {
   bool nothing_received = false;  // the connection ended before any byte of an answer
 };
 enum class Http1Kind { kWhole, kStreaming, kUpgrade };
-std::string http1_request_head(const ClientRequest& request, std::string_view authority, Http1Kind kind);
+std::string http1_request_head(const ClientRequest& request, std::string_view authority,
+                               Http1Kind kind);
 // Skips interim answers, but not 101.
-Task<Status> read_http1_head(std::shared_ptr<Http1ClientConnection> connection, bool head_request, Duration timeout,
-                             Http1Answer* answer);
-ClientResponse http1_response(std::shared_ptr<Http1ClientConnection> connection, std::shared_ptr<Http1Pool> pool, Http1Head head);
+Task<Status> read_http1_head(std::shared_ptr<Http1ClientConnection> connection, bool head_request,
+                             Duration timeout, Http1Answer* answer);
+ClientResponse http1_response(std::shared_ptr<Http1ClientConnection> connection,
+                              std::shared_ptr<Http1Pool> pool, Http1Head head);
 std::unique_ptr<ClientExchange> http1_exchange(std::shared_ptr<Http1ClientConnection> connection,
-                                               std::shared_ptr<Http1Pool> pool, bool head_request, Duration timeout);
+                                               std::shared_ptr<Http1Pool> pool, bool head_request,
+                                               Duration timeout);
 // The connection after a 101.
 std::unique_ptr<ByteStream> http1_upgraded(std::shared_ptr<Http1ClientConnection> connection);
 

@@ -87,9 +87,10 @@ Alarm::~Alarm() { cancel(); }
 void Alarm::arm(Duration after, std::function<void()> callback) {
   uint64_t generation = ++impl_->generation;
   impl_->timer.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(after));
-  impl_->timer.async_wait([impl = impl_, generation, callback = std::move(callback)](boost::system::error_code error) {
-    if (!error && impl->generation == generation) callback();
-  });
+  impl_->timer.async_wait(
+      [impl = impl_, generation, callback = std::move(callback)](boost::system::error_code error) {
+        if (!error && impl->generation == generation) callback();
+      });
 }
 
 void Alarm::cancel() {
@@ -97,6 +98,8 @@ void Alarm::cancel() {
   impl_->timer.cancel();
 }
 
-void post(const Executor& executor, std::function<void()> callback) { asio::post(executor, std::move(callback)); }
+void post(const Executor& executor, std::function<void()> callback) {
+  asio::post(executor, std::move(callback));
+}
 
 }  // namespace knarr::net

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The waiting primitives of this module, cheaper than base's Notifier: no timer and no allocation until somebody waits.
-// Everything happens on the executor of the waiting coroutine.
+// The waiting primitives of this module, cheaper than base's Notifier: no timer and no allocation
+// until somebody waits. Everything happens on the executor of the waiting coroutine.
 #pragma once
 
 #include <deque>
@@ -11,9 +11,10 @@
 
 namespace knarr::net {
 
-// set() wakes whoever waits, or makes the next wait() return at once; wait() resets. Made for one waiter; several are all woken,
-// so waiting loops look at their condition again. Waiters are resumed through the executor's queue, never inside set(), so
-// set() may be called from within callbacks of nghttp2.
+// set() wakes whoever waits, or makes the next wait() return at once; wait() resets. Made for one
+// waiter; several are all woken, so waiting loops look at their condition again. Waiters are
+// resumed through the executor's queue, never inside set(), so set() may be called from within
+// callbacks of nghttp2.
 class Event {
  public:
   struct Waiter {

@@ -24,7 +24,8 @@ inline Task<void> fuzz_feed(std::shared_ptr<ByteStream> stream, std::string byte
 }
 
 // Runs until nothing is left to do.
-inline void fuzz_play(boost::asio::io_context& context, std::unique_ptr<ByteStream> end, std::string bytes) {
+inline void fuzz_play(boost::asio::io_context& context, std::unique_ptr<ByteStream> end,
+                      std::string bytes) {
   std::shared_ptr<ByteStream> stream = std::move(end);
   spawn(context.get_executor(), fuzz_drain(stream));
   spawn(context.get_executor(), fuzz_feed(stream, std::move(bytes)));

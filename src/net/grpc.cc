@@ -31,26 +31,41 @@ ClientRequest make_request(std::string method, Duration timeout) {
 Status as_grpc(const Status& status) {
   if (status.ok()) return status;
   if (status.is("Timeout")) return grpc_status(4, "context deadline exceeded");
-  if (status.is("InternalError") || status.is("ServiceUnavailable")) return grpc_status(14, status.message());
+  if (status.is("InternalError") || status.is("ServiceUnavailable"))
+    return grpc_status(14, status.message());
   return status;
 }
 
 // gRPC's mapping for answers that are none of its own.
 Status check_head(const ClientResponse& response) {
-  if (response.status == 200 && response.headers.get("content-type").starts_with("application/grpc")) return Status();
+  if (response.status == 200 &&
+      response.headers.get("content-type").starts_with("application/grpc"))
+    return Status();
   int code = 2;
   switch (response.status) {
-    case 400: code = 13; break;
-    case 401: code = 16; break;
-    case 403: code = 7; break;
-    case 404: code = 12; break;
+    case 400:
+      code = 13;
+      break;
+    case 401:
+      code = 16;
+      break;
+    case 403:
+      code = 7;
+      break;
+    case 404:
+      code = 12;
+      break;
     case 429:
     case 502:
     case 503:
-    case 504: code = 14; break;
-    default: break;
+    case 504:
+      code = 14;
+      break;
+    default:
+      break;
   }
-  return grpc_status(code, fmt::format("unexpected HTTP status code received from server: {}", response.status));
+  return grpc_status(
+      code, fmt::format("unexpected HTTP status code received from server: {}", response.status));
 }
 
 Status final_status(const ClientResponse& response) {
@@ -109,8 +124,8 @@ class GrpcStream final : public GrpcChannel::Stream {
   bool cancelled_ = false;
 };
 
-Task<Result<std::string>> unary_call(std::shared_ptr<Client> client, std::string method, std::string message,
-                                     Duration timeout) {
+Task<Result<std::string>> unary_call(std::shared_ptr<Client> client, std::string method,
+                                     std::string message, Duration timeout) {
   ClientRequest request = make_request(std::move(method), timeout);
   request.timeout = timeout;
   request.body = grpc_frame(std::move(message));
@@ -122,7 +137,8 @@ Task<Result<std::string>> unary_call(std::shared_ptr<Client> client, std::string
   Alarm alarm(executor);
   auto timed_out = std::make_shared<bool>(false);
   if (timeout > Duration::zero()) {
-    Duration left = std::max<Duration>(timeout - (Clock::real().mono() - started), std::chrono::milliseconds(1));
+    Duration left = std::max<Duration>(timeout - (Clock::real().mono() - started),
+                                       std::chrono::milliseconds(1));
     BodyReader* body = response->body.get();  // outlives the alarm: declared before it
     alarm.arm(left, [body, timed_out] {
       *timed_out = true;
@@ -146,7 +162,8 @@ Task<Result<std::string>> unary_call(std::shared_ptr<Client> client, std::string
   co_return std::move(*answer);
 }
 
-Task<Result<std::unique_ptr<GrpcChannel::Stream>>> open_stream(std::shared_ptr<Client> client, std::string method,
+Task<Result<std::unique_ptr<GrpcChannel::Stream>>> open_stream(std::shared_ptr<Client> client,
+                                                               std::string method,
                                                                std::string first_message) {
   ClientRequest request = make_request(std::move(method), Duration::zero());
   request.body = grpc_frame(std::move(first_message));
@@ -159,10 +176,12 @@ Task<Result<std::unique_ptr<GrpcChannel::Stream>>> open_stream(std::shared_ptr<C
 class GrpcChannelImpl final : public GrpcChannel {
  public:
   explicit GrpcChannelImpl(std::shared_ptr<Client> client) : client_(std::move(client)) {}
-  Task<Result<std::string>> call(std::string method, std::string message, Duration timeout) override {
+  Task<Result<std::string>> call(std::string method, std::string message,
+                                 Duration timeout) override {
     return unary_call(client_, std::move(method), std::move(message), timeout);
   }
-  Task<Result<std::unique_ptr<Stream>>> stream(std::string method, std::string first_message) override {
+  Task<Result<std::unique_ptr<Stream>>> stream(std::string method,
+                                               std::string first_message) override {
     return open_stream(client_, std::move(method), std::move(first_message));
   }
 

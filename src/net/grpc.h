@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// gRPC over our HTTP/2: five bytes of framing and the trailers. Messages are encoded protobuf; the caller owns the codec.
-// A non-zero grpc-status becomes a Status whose reason is the gRPC code's name ("NotFound", "Unavailable", "Unimplemented", ...),
-// whose code is its HTTP equivalent, and whose message is the percent-decoded grpc-message.
+// gRPC over our HTTP/2: five bytes of framing and the trailers. Messages are encoded protobuf; the
+// caller owns the codec. A non-zero grpc-status becomes a Status whose reason is the gRPC code's
+// name ("NotFound", "Unavailable", "Unimplemented", ...), whose code is its HTTP equivalent, and
+// whose message is the percent-decoded grpc-message.
 #pragma once
 
 #include <memory>
@@ -16,7 +17,8 @@ class GrpcChannel {
  public:
   virtual ~GrpcChannel() = default;
   // method: "/runtime.v1.RuntimeService/Version". timeout 0 = none.
-  virtual Task<Result<std::string>> call(std::string method, std::string message, Duration timeout) = 0;
+  virtual Task<Result<std::string>> call(std::string method, std::string message,
+                                         Duration timeout) = 0;
   // Server streaming: next() gives one message; at the end a Result holding nullopt, or the status.
   class Stream {
    public:
@@ -26,7 +28,8 @@ class GrpcChannel {
     virtual Task<Status> finish_sending() = 0;
     virtual void cancel() = 0;
   };
-  virtual Task<Result<std::unique_ptr<Stream>>> stream(std::string method, std::string first_message) = 0;
+  virtual Task<Result<std::unique_ptr<Stream>>> stream(std::string method,
+                                                       std::string first_message) = 0;
 };
 
 // `client` speaks HTTP/2 (HttpVersion::kHttp2 for a plain-text Unix socket).

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// grpc_call ADDRESS METHOD [HEX]: one unary call, the answer in hexadecimal. For trying servers by hand:
+// grpc_call ADDRESS METHOD [HEX]: one unary call, the answer in hexadecimal. For trying servers by
+// hand:
 //   grpc_call unix:/run/containerd/containerd.sock /runtime.v1.RuntimeService/Version
 // With "stream" as fourth argument, prints every message of a server stream.
 #include <boost/asio/io_context.hpp>
@@ -19,7 +20,8 @@ void print(const std::string& message) {
   std::printf("\n%s\n", text.c_str());
 }
 
-Task<void> run(std::shared_ptr<Client> client, std::string method, std::string message, bool streaming, int* outcome) {
+Task<void> run(std::shared_ptr<Client> client, std::string method, std::string message,
+               bool streaming, int* outcome) {
   std::unique_ptr<GrpcChannel> channel = make_grpc_channel(client);
   Status status;
   if (!streaming) {
@@ -39,7 +41,8 @@ Task<void> run(std::shared_ptr<Client> client, std::string method, std::string m
   }
   *outcome = status.ok() ? 0 : 1;
   if (!status.ok())
-    std::fprintf(stderr, "%s: %s\n", std::string(status.reason()).c_str(), std::string(status.message()).c_str());
+    std::fprintf(stderr, "%s: %s\n", std::string(status.reason()).c_str(),
+                 std::string(status.message()).c_str());
   client->close();
 }
 
@@ -54,7 +57,8 @@ int call(int argc, char** argv) {
     message.push_back(static_cast<char>(hex_digit(hex[i]) << 4 | hex_digit(hex[i + 1])));
   int outcome = 1;
   std::shared_ptr<Client> client = make_client(context.get_executor(), std::move(options));
-  spawn(context.get_executor(), run(std::move(client), argv[2], std::move(message), argc > 4, &outcome));
+  spawn(context.get_executor(),
+        run(std::move(client), argv[2], std::move(message), argc > 4, &outcome));
   context.run();
   return outcome;
 }

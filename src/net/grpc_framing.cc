@@ -12,10 +12,22 @@ struct Code {
   int http;
 };
 constexpr Code kCodes[] = {
-    {"OK", 200},          {"Canceled", 499},        {"Unknown", 500},           {"InvalidArgument", 400},
-    {"DeadlineExceeded", 504}, {"NotFound", 404},   {"AlreadyExists", 409},     {"PermissionDenied", 403},
-    {"ResourceExhausted", 429}, {"FailedPrecondition", 400}, {"Aborted", 409},  {"OutOfRange", 400},
-    {"Unimplemented", 501}, {"Internal", 500},      {"Unavailable", 503},       {"DataLoss", 500},
+    {"OK", 200},
+    {"Canceled", 499},
+    {"Unknown", 500},
+    {"InvalidArgument", 400},
+    {"DeadlineExceeded", 504},
+    {"NotFound", 404},
+    {"AlreadyExists", 409},
+    {"PermissionDenied", 403},
+    {"ResourceExhausted", 429},
+    {"FailedPrecondition", 400},
+    {"Aborted", 409},
+    {"OutOfRange", 400},
+    {"Unimplemented", 501},
+    {"Internal", 500},
+    {"Unavailable", 503},
+    {"DataLoss", 500},
     {"Unauthenticated", 401},
 };
 constexpr int kUnknown = 2;
@@ -67,7 +79,9 @@ Result<std::optional<std::string>> GrpcReader::take() {
   if (rest[0] != 0) return grpc_status(12, "grpc: compressed messages are not supported");
   size_t size = 0;
   for (size_t i = 1; i < kPrefix; ++i) size = size << 8 | static_cast<unsigned char>(rest[i]);
-  if (size > max_) return grpc_status(8, fmt::format("grpc: received message larger than max ({} vs. {})", size, max_));
+  if (size > max_)
+    return grpc_status(
+        8, fmt::format("grpc: received message larger than max ({} vs. {})", size, max_));
   if (rest.size() < kPrefix + size) return std::optional<std::string>();
   taken_ += kPrefix + size;
   return std::optional<std::string>(std::string(rest.substr(kPrefix, size)));
@@ -80,7 +94,8 @@ Status grpc_status(int code, std::string_view message) {
 }
 
 Status grpc_status_of(const Headers& trailers) {
-  if (!trailers.has("grpc-status")) return grpc_status(kUnknown, "grpc: the stream ended without a status");
+  if (!trailers.has("grpc-status"))
+    return grpc_status(kUnknown, "grpc: the stream ended without a status");
   std::optional<uint64_t> code = parse_decimal(trailers.get("grpc-status"));
   if (!code || *code > 1000) return grpc_status(kUnknown, "grpc: malformed grpc-status");
   return grpc_status(static_cast<int>(*code), decode_message(trailers.get("grpc-message")));
@@ -91,17 +106,28 @@ int grpc_code_of(const Status& status) {
   for (size_t i = 0; i < std::size(kCodes); ++i)
     if (status.is(kCodes[i].name)) return static_cast<int>(i);
   switch (status.code()) {
-    case 400: return 3;
-    case 401: return 16;
-    case 403: return 7;
-    case 404: return 5;
-    case 409: return 10;
-    case 429: return 8;
-    case 499: return 1;
-    case 501: return 12;
-    case 503: return 14;
-    case 504: return 4;
-    default: return kUnknown;
+    case 400:
+      return 3;
+    case 401:
+      return 16;
+    case 403:
+      return 7;
+    case 404:
+      return 5;
+    case 409:
+      return 10;
+    case 429:
+      return 8;
+    case 499:
+      return 1;
+    case 501:
+      return 12;
+    case 503:
+      return 14;
+    case 504:
+      return 4;
+    default:
+      return kUnknown;
   }
 }
 

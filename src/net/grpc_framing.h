@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// gRPC's wire form, shared by its client and server: five bytes before each message, and the statuses. Internal.
+// gRPC's wire form, shared by its client and server: five bytes before each message, and the
+// statuses. Internal.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,8 @@ class GrpcReader {
  public:
   explicit GrpcReader(size_t max_message) : max_(max_message) {}
   void feed(std::string piece);
-  // The next whole message, or nullopt when more is needed. ResourceExhausted, Unimplemented (compression) or Internal.
+  // The next whole message, or nullopt when more is needed. ResourceExhausted, Unimplemented
+  // (compression) or Internal.
   Result<std::optional<std::string>> take();
   bool empty() const { return buffered_.size() == taken_; }
 

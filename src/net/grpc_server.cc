@@ -78,7 +78,9 @@ Task<Status> run_unary(const GrpcService::Unary& unary, ServerStream& stream) {
 
 }  // namespace
 
-void GrpcService::add_unary(std::string method, Unary unary) { methods_[std::move(method)].unary = std::move(unary); }
+void GrpcService::add_unary(std::string method, Unary unary) {
+  methods_[std::move(method)].unary = std::move(unary);
+}
 
 void GrpcService::add_streaming(std::string method, Streaming streaming) {
   methods_[std::move(method)].streaming = std::move(streaming);
@@ -88,9 +90,10 @@ Handler GrpcService::handler() const {
   struct Dispatch {
     std::shared_ptr<const absl::flat_hash_map<std::string, Method>> methods;
 
-    static Task<void> run(std::shared_ptr<const absl::flat_hash_map<std::string, Method>> methods, Request& request,
-                          ResponseWriter& writer) {
-      if (request.http_major != 2 || !request.headers.get("content-type").starts_with("application/grpc")) {
+    static Task<void> run(std::shared_ptr<const absl::flat_hash_map<std::string, Method>> methods,
+                          Request& request, ResponseWriter& writer) {
+      if (request.http_major != 2 ||
+          !request.headers.get("content-type").starts_with("application/grpc")) {
         Headers headers;
         Body body("gRPC requires HTTP/2\n");
         Status ignored = co_await writer.respond(415, std::move(headers), std::move(body));
@@ -108,7 +111,9 @@ Handler GrpcService::handler() const {
       co_await stream.end(std::move(outcome));
     }
 
-    Task<void> operator()(Request& request, ResponseWriter& writer) const { return run(methods, request, writer); }
+    Task<void> operator()(Request& request, ResponseWriter& writer) const {
+      return run(methods, request, writer);
+    }
   };
   return Dispatch{std::make_shared<const absl::flat_hash_map<std::string, Method>>(methods_)};
 }

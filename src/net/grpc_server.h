@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// gRPC methods behind an HTTP handler (device plugins, CSI registration, a stand-in for etcd in tests): HTTP/2 only.
-// A method answers with an encoded message or a Status, whose reason names the gRPC code ("NotFound", ...), else its HTTP
-// code decides. Methods run on the connection's executor.
+// gRPC methods behind an HTTP handler (device plugins, CSI registration, a stand-in for etcd in
+// tests): HTTP/2 only. A method answers with an encoded message or a Status, whose reason names the
+// gRPC code ("NotFound", ...), else its HTTP code decides. Methods run on the connection's
+// executor.
 #pragma once
 
 #include <functional>

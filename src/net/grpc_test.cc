@@ -9,7 +9,9 @@ namespace knarr::net {
 namespace {
 
 Task<Result<std::string>> echo(std::string message) { co_return message + "!"; }
-Task<Result<std::string>> missing(std::string) { co_return Status::make(404, "NotFound", "no \"pod\" é"); }
+Task<Result<std::string>> missing(std::string) {
+  co_return Status::make(404, "NotFound", "no \"pod\" é");
+}
 
 Task<Result<std::string>> slow(std::string message) {
   Duration pause = std::chrono::milliseconds(500);
@@ -43,20 +45,24 @@ Handler service() {
 class Grpc : public TestBed {};
 
 // Literals become strings outside of the callers' co_await (g++ 12).
-Task<Result<std::string>> call(GrpcChannel* channel, const char* method, const char* text, Duration limit) {
+Task<Result<std::string>> call(GrpcChannel* channel, const char* method, const char* text,
+                               Duration limit) {
   std::string name = method, message = text;
   Result<std::string> answer = co_await channel->call(std::move(name), std::move(message), limit);
   co_return std::move(answer);
 }
 
-Task<Result<std::unique_ptr<GrpcChannel::Stream>>> open(GrpcChannel* channel, const char* method, const char* text) {
+Task<Result<std::unique_ptr<GrpcChannel::Stream>>> open(GrpcChannel* channel, const char* method,
+                                                        const char* text) {
   std::string name = method, message = text;
-  Result<std::unique_ptr<GrpcChannel::Stream>> stream = co_await channel->stream(std::move(name), std::move(message));
+  Result<std::unique_ptr<GrpcChannel::Stream>> stream =
+      co_await channel->stream(std::move(name), std::move(message));
   co_return std::move(stream);
 }
 
 Task<void> unary(Grpc* test, std::string address) {
-  std::unique_ptr<GrpcChannel> channel = make_grpc_channel(test->client(address, HttpVersion::kHttp2));
+  std::unique_ptr<GrpcChannel> channel =
+      make_grpc_channel(test->client(address, HttpVersion::kHttp2));
   Duration limit = std::chrono::seconds(5);
   std::string name = "/t.T/Echo", message(100'000, 'm');
   Result<std::string> answer = co_await channel->call(std::move(name), std::move(message), limit);
@@ -71,7 +77,8 @@ Task<void> unary(Grpc* test, std::string address) {
   Duration little = std::chrono::milliseconds(50);
   answer = co_await call(channel.get(), "/t.T/Slow", "", little);
   EXPECT_TRUE(answer.status().is("DeadlineExceeded")) << answer.status().reason();
-  std::unique_ptr<GrpcChannel> nowhere = make_grpc_channel(test->client("unix:/nowhere", HttpVersion::kHttp2));
+  std::unique_ptr<GrpcChannel> nowhere =
+      make_grpc_channel(test->client("unix:/nowhere", HttpVersion::kHttp2));
   answer = co_await call(nowhere.get(), "/t.T/Echo", "", limit);
   EXPECT_TRUE(answer.status().is("Unavailable"));
 }
@@ -79,8 +86,10 @@ Task<void> unary(Grpc* test, std::string address) {
 TEST_F(Grpc, Unary) { run(unary(this, serve(service()))); }
 
 Task<void> bidirectional(Grpc* test, std::string address) {
-  std::unique_ptr<GrpcChannel> channel = make_grpc_channel(test->client(address, HttpVersion::kHttp2));
-  Result<std::unique_ptr<GrpcChannel::Stream>> stream = co_await open(channel.get(), "/t.T/Repeat", "a");
+  std::unique_ptr<GrpcChannel> channel =
+      make_grpc_channel(test->client(address, HttpVersion::kHttp2));
+  Result<std::unique_ptr<GrpcChannel::Stream>> stream =
+      co_await open(channel.get(), "/t.T/Repeat", "a");
   EXPECT_TRUE(stream.ok());
   std::string all;
   for (int i = 0; i < 3; ++i) {
@@ -112,8 +121,10 @@ Task<void> cancel_later(GrpcChannel::Stream* stream) {
 }
 
 Task<void> cancelled(Grpc* test, std::string address) {
-  std::unique_ptr<GrpcChannel> channel = make_grpc_channel(test->client(address, HttpVersion::kHttp2));
-  Result<std::unique_ptr<GrpcChannel::Stream>> stream = co_await open(channel.get(), "/t.T/Repeat", "a");
+  std::unique_ptr<GrpcChannel> channel =
+      make_grpc_channel(test->client(address, HttpVersion::kHttp2));
+  Result<std::unique_ptr<GrpcChannel::Stream>> stream =
+      co_await open(channel.get(), "/t.T/Repeat", "a");
   for (int i = 0; i < 3; ++i) {
     Result<std::optional<std::string>> message = co_await (*stream)->next();
     EXPECT_TRUE(message.ok());
@@ -126,7 +137,8 @@ Task<void> cancelled(Grpc* test, std::string address) {
 TEST_F(Grpc, CancelWakesTheReader) { run(cancelled(this, serve(service()))); }
 
 TEST(GrpcReader, AnySplit) {
-  std::string wire = grpc_frame("one").flatten() + grpc_frame("").flatten() + grpc_frame("three").flatten();
+  std::string wire =
+      grpc_frame("one").flatten() + grpc_frame("").flatten() + grpc_frame("three").flatten();
   for (size_t step = 1; step <= wire.size(); ++step) {
     GrpcReader reader(100);
     std::vector<std::string> got;

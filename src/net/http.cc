@@ -28,8 +28,8 @@ bool is_token_char(char c) {
 }
 
 bool is_unreserved(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
-         c == '~';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == '~';
 }
 
 void append_escaped(std::string* out, char c) {
@@ -99,11 +99,16 @@ std::string_view http_date() {
 
 bool is_connection_specific(std::string_view name) {
   switch (name.size()) {
-    case 7: return iequals(name, "upgrade");
-    case 10: return iequals(name, "connection") || iequals(name, "keep-alive");
-    case 16: return iequals(name, "proxy-connection");
-    case 17: return iequals(name, "transfer-encoding");
-    default: return false;
+    case 7:
+      return iequals(name, "upgrade");
+    case 10:
+      return iequals(name, "connection") || iequals(name, "keep-alive");
+    case 16:
+      return iequals(name, "proxy-connection");
+    case 17:
+      return iequals(name, "transfer-encoding");
+    default:
+      return false;
   }
 }
 
@@ -111,8 +116,10 @@ bool split_host_port(std::string_view address, std::string* host, std::string* p
   size_t colon = address.rfind(':');
   if (colon == std::string_view::npos) return false;
   std::string_view name = address.substr(0, colon);
-  if (name.size() >= 2 && name.front() == '[' && name.back() == ']') name = name.substr(1, name.size() - 2);
-  else if (name.find(':') != std::string_view::npos) return false;
+  if (name.size() >= 2 && name.front() == '[' && name.back() == ']')
+    name = name.substr(1, name.size() - 2);
+  else if (name.find(':') != std::string_view::npos)
+    return false;
   *host = name;
   *port = address.substr(colon + 1);
   return true;
@@ -123,7 +130,8 @@ void Headers::set(std::string_view name, std::string_view value) {
     if (!iequals(fields_[i].first, name)) continue;
     fields_[i].second = value;
     for (size_t j = fields_.size() - 1; j > i; --j)
-      if (iequals(fields_[j].first, name)) fields_.erase(fields_.begin() + static_cast<std::ptrdiff_t>(j));
+      if (iequals(fields_[j].first, name))
+        fields_.erase(fields_.begin() + static_cast<std::ptrdiff_t>(j));
     return;
   }
   add(name, value);
@@ -169,8 +177,10 @@ Task<Result<std::string>> BodyReader::read_all(size_t limit) {
       co_return Status::make(413, "RequestEntityTooLarge",
                              fmt::format("Request entity is too large: limit is {}", limit));
     }
-    if (all.empty()) all = std::move(*piece);
-    else all += *piece;
+    if (all.empty())
+      all = std::move(*piece);
+    else
+      all += *piece;
   }
 }
 
@@ -184,7 +194,8 @@ Result<std::string> percent_decode(std::string_view text, bool plus_is_space) {
       int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
       int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
       if (high < 0 || low < 0) {
-        return Status::make(400, "BadRequest", fmt::format("invalid URL escape \"{}\"", text.substr(i, 3)));
+        return Status::make(400, "BadRequest",
+                            fmt::format("invalid URL escape \"{}\"", text.substr(i, 3)));
       }
       out.push_back(static_cast<char>(high << 4 | low));
       i += 2;
@@ -198,8 +209,10 @@ Result<std::string> percent_decode(std::string_view text, bool plus_is_space) {
 std::string percent_encode(std::string_view text) {
   std::string out;
   for (char c : text) {
-    if (is_unreserved(c)) out.push_back(c);
-    else append_escaped(&out, c);
+    if (is_unreserved(c))
+      out.push_back(c);
+    else
+      append_escaped(&out, c);
   }
   return out;
 }
@@ -207,8 +220,10 @@ std::string percent_encode(std::string_view text) {
 std::string percent_encode_path(std::string_view text) {
   std::string out;
   for (char c : text) {
-    if (is_unreserved(c) || c == '/') out.push_back(c);
-    else append_escaped(&out, c);
+    if (is_unreserved(c) || c == '/')
+      out.push_back(c);
+    else
+      append_escaped(&out, c);
   }
   return out;
 }
@@ -236,60 +251,114 @@ Result<QueryParams> parse_query(std::string_view query) {
 
 std::string_view status_text(int code) {
   switch (code) {
-    case 100: return "Continue";
-    case 101: return "Switching Protocols";
-    case 200: return "OK";
-    case 201: return "Created";
-    case 202: return "Accepted";
-    case 203: return "Non-Authoritative Information";
-    case 204: return "No Content";
-    case 205: return "Reset Content";
-    case 206: return "Partial Content";
-    case 207: return "Multi-Status";
-    case 300: return "Multiple Choices";
-    case 301: return "Moved Permanently";
-    case 302: return "Found";
-    case 303: return "See Other";
-    case 304: return "Not Modified";
-    case 307: return "Temporary Redirect";
-    case 308: return "Permanent Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 402: return "Payment Required";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 406: return "Not Acceptable";
-    case 407: return "Proxy Authentication Required";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 410: return "Gone";
-    case 411: return "Length Required";
-    case 412: return "Precondition Failed";
-    case 413: return "Request Entity Too Large";
-    case 414: return "Request URI Too Long";
-    case 415: return "Unsupported Media Type";
-    case 416: return "Requested Range Not Satisfiable";
-    case 417: return "Expectation Failed";
-    case 418: return "I'm a teapot";
-    case 421: return "Misdirected Request";
-    case 422: return "Unprocessable Entity";
-    case 423: return "Locked";
-    case 424: return "Failed Dependency";
-    case 425: return "Too Early";
-    case 426: return "Upgrade Required";
-    case 428: return "Precondition Required";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 451: return "Unavailable For Legal Reasons";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    case 507: return "Insufficient Storage";
-    default: return "";
+    case 100:
+      return "Continue";
+    case 101:
+      return "Switching Protocols";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 203:
+      return "Non-Authoritative Information";
+    case 204:
+      return "No Content";
+    case 205:
+      return "Reset Content";
+    case 206:
+      return "Partial Content";
+    case 207:
+      return "Multi-Status";
+    case 300:
+      return "Multiple Choices";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 303:
+      return "See Other";
+    case 304:
+      return "Not Modified";
+    case 307:
+      return "Temporary Redirect";
+    case 308:
+      return "Permanent Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 402:
+      return "Payment Required";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 406:
+      return "Not Acceptable";
+    case 407:
+      return "Proxy Authentication Required";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 410:
+      return "Gone";
+    case 411:
+      return "Length Required";
+    case 412:
+      return "Precondition Failed";
+    case 413:
+      return "Request Entity Too Large";
+    case 414:
+      return "Request URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 416:
+      return "Requested Range Not Satisfiable";
+    case 417:
+      return "Expectation Failed";
+    case 418:
+      return "I'm a teapot";
+    case 421:
+      return "Misdirected Request";
+    case 422:
+      return "Unprocessable Entity";
+    case 423:
+      return "Locked";
+    case 424:
+      return "Failed Dependency";
+    case 425:
+      return "Too Early";
+    case 426:
+      return "Upgrade Required";
+    case 428:
+      return "Precondition Required";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 451:
+      return "Unavailable For Legal Reasons";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    case 507:
+      return "Insufficient Storage";
+    default:
+      return "";
   }
 }
 

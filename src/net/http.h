@@ -27,7 +27,8 @@ class Headers {
   void remove(std::string_view name);
   std::string_view get(std::string_view name) const;  // first value, or ""
   bool has(std::string_view name) const;
-  // True when a comma-separated list header contains `token` (case-insensitive): Connection: Upgrade.
+  // True when a comma-separated list header contains `token` (case-insensitive): Connection:
+  // Upgrade.
   bool has_token(std::string_view name, std::string_view token) const;
   const std::vector<Field>& fields() const { return fields_; }
 
@@ -66,8 +67,8 @@ struct Request {
   BodyReader* body = nullptr;  // never null in a handler; valid until the handler returns
 };
 
-// The handler's side of one exchange. Either one respond(), or start() then write()... then finish() (implied by returning), or
-// upgrade(). Single executor.
+// The handler's side of one exchange. Either one respond(), or start() then write()... then
+// finish() (implied by returning), or upgrade(). Single executor.
 class ResponseWriter {
  public:
   virtual ~ResponseWriter() = default;
@@ -76,7 +77,8 @@ class ResponseWriter {
   // Waits while the peer's window is full; fails once the peer is gone. Each call is flushed.
   virtual Task<Status> write(Body body) = 0;
   virtual Task<Status> finish(Headers trailers = {}) = 0;
-  // 101 with these headers, then the raw connection (HTTP/1.1 only; 400 on HTTP/2). Bytes already received come first.
+  // 101 with these headers, then the raw connection (HTTP/1.1 only; 400 on HTTP/2). Bytes already
+  // received come first.
   virtual Task<Result<std::unique_ptr<ByteStream>>> upgrade(Headers headers) = 0;
   virtual bool started() const = 0;
   // True once the peer has gone or reset the stream.
@@ -89,8 +91,8 @@ using Handler = std::function<Task<void>(Request&, ResponseWriter&)>;
 
 // Percent-decoding and query parsing; malformed escapes are an error (400).
 Result<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
-std::string percent_encode(std::string_view text);             // everything but unreserved characters
-std::string percent_encode_path(std::string_view text);        // keeps '/'
+std::string percent_encode(std::string_view text);       // everything but unreserved characters
+std::string percent_encode_path(std::string_view text);  // keeps '/'
 using QueryParams = std::vector<std::pair<std::string, std::string>>;
 Result<QueryParams> parse_query(std::string_view query);
 std::string_view status_text(int code);

@@ -24,7 +24,8 @@ Task<Result<bool>> fill(std::shared_ptr<Http1ClientConnection> connection) {
 
 class Http1Body final : public BodyReader {
  public:
-  Http1Body(std::shared_ptr<Http1ClientConnection> connection, std::shared_ptr<Http1Pool> pool, const Http1Head& head)
+  Http1Body(std::shared_ptr<Http1ClientConnection> connection, std::shared_ptr<Http1Pool> pool,
+            const Http1Head& head)
       : connection_(std::move(connection)),
         pool_(std::move(pool)),
         framing_(head.framing),
@@ -63,8 +64,11 @@ class Http1Body final : public BodyReader {
   Status decode(std::string* piece) {
     std::string& buffered = connection_->buffered;
     switch (framing_) {
-      case Framing::kNone: break;
-      case Framing::kUntilClose: piece->swap(buffered); return Status();
+      case Framing::kNone:
+        break;
+      case Framing::kUntilClose:
+        piece->swap(buffered);
+        return Status();
       case Framing::kLength: {
         size_t count = std::min<uint64_t>(left_, buffered.size());
         if (count == buffered.size()) {
@@ -90,9 +94,12 @@ class Http1Body final : public BodyReader {
   }
 
   void release() {
-    // Bytes beyond the answer: whatever they are, this connection is not to be trusted with another.
-    if (keep_alive_ && connection_->buffered.empty() && pool_ != nullptr) pool_->put(std::move(connection_));
-    else connection_->stream->close();
+    // Bytes beyond the answer: whatever they are, this connection is not to be trusted with
+    // another.
+    if (keep_alive_ && connection_->buffered.empty() && pool_ != nullptr)
+      pool_->put(std::move(connection_));
+    else
+      connection_->stream->close();
     connection_ = nullptr;
   }
 
@@ -106,9 +113,12 @@ class Http1Body final : public BodyReader {
 
 class Http1Exchange final : public ClientExchange {
  public:
-  Http1Exchange(std::shared_ptr<Http1ClientConnection> connection, std::shared_ptr<Http1Pool> pool, bool head_request,
-                Duration timeout)
-      : connection_(std::move(connection)), pool_(std::move(pool)), head_request_(head_request), timeout_(timeout) {}
+  Http1Exchange(std::shared_ptr<Http1ClientConnection> connection, std::shared_ptr<Http1Pool> pool,
+                bool head_request, Duration timeout)
+      : connection_(std::move(connection)),
+        pool_(std::move(pool)),
+        head_request_(head_request),
+        timeout_(timeout) {}
   ~Http1Exchange() override {
     if (!answered_) connection_->stream->close();
   }
@@ -136,7 +146,8 @@ class Http1Exchange final : public ClientExchange {
     Status status = co_await read_http1_head(connection, head_request_, timeout_, &answer);
     if (!status.ok()) co_return status;
     answered_ = true;
-    // An answer that came before the request was complete leaves the connection unusable for another.
+    // An answer that came before the request was complete leaves the connection unusable for
+    // another.
     if (!finished_) answer.head.keep_alive = false;
     co_return http1_response(std::move(connection), pool_, std::move(answer.head));
   }
@@ -152,7 +163,8 @@ class Http1Exchange final : public ClientExchange {
 
 class LeftoverStream final : public ByteStream {
  public:
-  explicit LeftoverStream(std::shared_ptr<Http1ClientConnection> connection) : connection_(std::move(connection)) {}
+  explicit LeftoverStream(std::shared_ptr<Http1ClientConnection> connection)
+      : connection_(std::move(connection)) {}
   ~LeftoverStream() override { connection_->stream->close(); }
   Task<Result<size_t>> read(char* buffer, size_t size) override {
     std::string& buffered = connection_->buffered;
@@ -191,7 +203,8 @@ std::shared_ptr<Http1ClientConnection> Http1Pool::take() {
   while (!idle_.empty()) {
     std::shared_ptr<Http1ClientConnection> connection = std::move(idle_.back());
     idle_.pop_back();
-    if (now - connection->idle_since < kIdleLimit && socket_is_quiet(connection->fd)) return connection;
+    if (now - connection->idle_since < kIdleLimit && socket_is_quiet(connection->fd))
+      return connection;
     connection->stream->close();
   }
   return nullptr;
@@ -203,28 +216,34 @@ void Http1Pool::close() {
   idle_.clear();
 }
 
-std::string http1_request_head(const ClientRequest& request, std::string_view authority, Http1Kind kind) {
-  std::string head = fmt::format("{} {} HTTP/1.1\r\n", request.method, clean_field_value(request.target));
+std::string http1_request_head(const ClientRequest& request, std::string_view authority,
+                               Http1Kind kind) {
+  std::string head =
+      fmt::format("{} {} HTTP/1.1\r\n", request.method, clean_field_value(request.target));
   if (!request.headers.has("host")) head += fmt::format("Host: {}\r\n", authority);
   for (const auto& [name, value] : request.headers.fields()) {
     bool specific = is_connection_specific(name) && !iequals(name, "connection");
-    if (!is_token(name) || (specific && !(kind == Http1Kind::kUpgrade && iequals(name, "upgrade")))) continue;
+    if (!is_token(name) || (specific && !(kind == Http1Kind::kUpgrade && iequals(name, "upgrade"))))
+      continue;
     if (kind == Http1Kind::kStreaming && iequals(name, "content-length")) continue;
     head += fmt::format("{}: {}\r\n", name, clean_field_value(value));
   }
-  if (kind == Http1Kind::kUpgrade && !request.headers.has("connection")) head += "Connection: Upgrade\r\n";
+  if (kind == Http1Kind::kUpgrade && !request.headers.has("connection"))
+    head += "Connection: Upgrade\r\n";
   if (kind == Http1Kind::kStreaming) {
     head += "Transfer-Encoding: chunked\r\n";
   } else if (!request.headers.has("content-length")) {
-    bool expected = request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
-    if (!request.body.empty() || expected) head += fmt::format("Content-Length: {}\r\n", request.body.size());
+    bool expected =
+        request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+    if (!request.body.empty() || expected)
+      head += fmt::format("Content-Length: {}\r\n", request.body.size());
   }
   head += "\r\n";
   return head;
 }
 
-Task<Status> read_http1_head(std::shared_ptr<Http1ClientConnection> connection, bool head_request, Duration timeout,
-                             Http1Answer* answer) {
+Task<Status> read_http1_head(std::shared_ptr<Http1ClientConnection> connection, bool head_request,
+                             Duration timeout, Http1Answer* answer) {
   Executor executor = co_await this_executor();
   auto timed_out = std::make_shared<bool>(false);
   Alarm alarm(executor);
@@ -251,15 +270,16 @@ Task<Status> read_http1_head(std::shared_ptr<Http1ClientConnection> connection, 
     }
     answer->head = Http1Head();
     std::string_view text = std::string_view(connection->buffered).substr(0, scanner.size());
-    if (!parse_response_head(text, head_request, &answer->head)) co_return Status::error("malformed HTTP response");
+    if (!parse_response_head(text, head_request, &answer->head))
+      co_return Status::error("malformed HTTP response");
     connection->buffered.erase(0, scanner.size());
     scanner.reset();
     if (answer->head.status >= 200 || answer->head.status == 101) co_return Status();
   }
 }
 
-ClientResponse http1_response(std::shared_ptr<Http1ClientConnection> connection, std::shared_ptr<Http1Pool> pool,
-                              Http1Head head) {
+ClientResponse http1_response(std::shared_ptr<Http1ClientConnection> connection,
+                              std::shared_ptr<Http1Pool> pool, Http1Head head) {
   ClientResponse response;
   response.status = head.status;
   auto body = std::make_unique<Http1Body>(std::move(connection), std::move(pool), head);
@@ -270,8 +290,10 @@ ClientResponse http1_response(std::shared_ptr<Http1ClientConnection> connection,
 }
 
 std::unique_ptr<ClientExchange> http1_exchange(std::shared_ptr<Http1ClientConnection> connection,
-                                               std::shared_ptr<Http1Pool> pool, bool head_request, Duration timeout) {
-  return std::make_unique<Http1Exchange>(std::move(connection), std::move(pool), head_request, timeout);
+                                               std::shared_ptr<Http1Pool> pool, bool head_request,
+                                               Duration timeout) {
+  return std::make_unique<Http1Exchange>(std::move(connection), std::move(pool), head_request,
+                                         timeout);
 }
 
 std::unique_ptr<ByteStream> http1_upgraded(std::shared_ptr<Http1ClientConnection> connection) {

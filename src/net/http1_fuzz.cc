@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ChunkDecoder decoder;
   std::string out;
   size_t step = size == 0 ? 1 : 1 + data[0] % 16, at = 0;
-  while (at < size && !decoder.done() && !decoder.failed()) at += decoder.feed(text.substr(at, step), 64, &out);
+  while (at < size && !decoder.done() && !decoder.failed())
+    at += decoder.feed(text.substr(at, step), 64, &out);
   (void)percent_decode(text, true);
   (void)parse_query(text);
   return 0;

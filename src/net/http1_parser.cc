@@ -55,7 +55,8 @@ int find_framing(Http1Head* head) {
   if (head->headers.has("transfer-encoding")) {
     if (has_length || head->minor == 0) return 400;
     int count = 0;
-    for (const auto& field : head->headers.fields()) count += iequals(field.first, "transfer-encoding") ? 1 : 0;
+    for (const auto& field : head->headers.fields())
+      count += iequals(field.first, "transfer-encoding") ? 1 : 0;
     if (count != 1 || !iequals(head->headers.get("transfer-encoding"), "chunked")) return 501;
     head->framing = Framing::kChunked;
   } else if (has_length && head->length > 0) {
@@ -90,8 +91,10 @@ int minor_version(std::string_view text) {
 }
 
 void find_keep_alive(Http1Head* head) {
-  if (head->minor == 0) head->keep_alive = head->headers.has_token("connection", "keep-alive");
-  else head->keep_alive = !head->headers.has_token("connection", "close");
+  if (head->minor == 0)
+    head->keep_alive = head->headers.has_token("connection", "keep-alive");
+  else
+    head->keep_alive = !head->headers.has_token("connection", "close");
 }
 
 }  // namespace
@@ -107,7 +110,8 @@ HeadScanner::State HeadScanner::scan(std::string_view buffer) {
     if (at == 0 || buffer[at - 1] != '\r') return State::kBad;
     bool blank = at - 1 == line_start_;
     seen_ = line_start_ = at + 1;
-    // Blank lines before a request are tolerated (RFC 9112 2.2) by the caller; a head of them alone ends here too.
+    // Blank lines before a request are tolerated (RFC 9112 2.2) by the caller; a head of them alone
+    // ends here too.
     if (blank) {
       size_ = at + 1;
       return State::kComplete;
@@ -120,7 +124,8 @@ int parse_request_head(std::string_view text, Http1Head* head) {
   std::string_view line = take_line(&text);
   size_t first = line.find(' '), last = line.rfind(' ');
   if (first == std::string_view::npos || first == last) return 400;
-  std::string_view method = line.substr(0, first), target = line.substr(first + 1, last - first - 1);
+  std::string_view method = line.substr(0, first),
+                   target = line.substr(first + 1, last - first - 1);
   std::string_view version = line.substr(last + 1);
   if (!is_token(method) || method.size() > 64 || target.empty()) return 400;
   for (char c : target)
@@ -186,19 +191,27 @@ void ChunkDecoder::step(char c) {
         if (++digits_ > 15) state_ = State::kFailed;
         return;
       }
-      if (digits_ == 0) state_ = State::kFailed;
-      else if (c == '\r') state_ = State::kSizeLf;
-      else if (c == ';' || c == ' ' || c == '\t') state_ = State::kExtension;
-      else state_ = State::kFailed;
+      if (digits_ == 0)
+        state_ = State::kFailed;
+      else if (c == '\r')
+        state_ = State::kSizeLf;
+      else if (c == ';' || c == ' ' || c == '\t')
+        state_ = State::kExtension;
+      else
+        state_ = State::kFailed;
       return;
     case State::kExtension:
       // Ignored, but a peer that sends nothing else is refused (Go's rule, CVE-2023-39326).
-      if (c == '\r') state_ = State::kSizeLf;
-      else if (c == '\n' || ++overhead_ > kMaxExtension) state_ = State::kFailed;
+      if (c == '\r')
+        state_ = State::kSizeLf;
+      else if (c == '\n' || ++overhead_ > kMaxExtension)
+        state_ = State::kFailed;
       return;
     case State::kSizeLf:
-      if (c != '\n') state_ = State::kFailed;
-      else state_ = left_ == 0 ? State::kTrailer : State::kData;
+      if (c != '\n')
+        state_ = State::kFailed;
+      else
+        state_ = left_ == 0 ? State::kTrailer : State::kData;
       return;
     case State::kDataCr:
       state_ = c == '\r' ? State::kDataLf : State::kFailed;
@@ -209,13 +222,17 @@ void ChunkDecoder::step(char c) {
       left_ = 0;
       return;
     case State::kTrailer:
-      if (++trailer_bytes_ > kMaxTrailers) state_ = State::kFailed;
-      else if (c == '\n') end_trailer_line();
-      else line_.push_back(c);
+      if (++trailer_bytes_ > kMaxTrailers)
+        state_ = State::kFailed;
+      else if (c == '\n')
+        end_trailer_line();
+      else
+        line_.push_back(c);
       return;
     case State::kData:
     case State::kDone:
-    case State::kFailed: return;
+    case State::kFailed:
+      return;
   }
 }
 
@@ -225,8 +242,10 @@ void ChunkDecoder::end_trailer_line() {
     return;
   }
   line_.pop_back();
-  if (line_.empty()) state_ = State::kDone;
-  else if (!parse_field(line_, &trailers_)) state_ = State::kFailed;
+  if (line_.empty())
+    state_ = State::kDone;
+  else if (!parse_field(line_, &trailers_))
+    state_ = State::kFailed;
   line_.clear();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One HTTP/1.1 connection. A reader coroutine fills a bounded buffer and so notices at once when the peer goes away, also while a
-// handler is busy; the serving coroutine takes heads and bodies from the buffer, one exchange after the other.
+// One HTTP/1.1 connection. A reader coroutine fills a bounded buffer and so notices at once when
+// the peer goes away, also while a handler is busy; the serving coroutine takes heads and bodies
+// from the buffer, one exchange after the other.
 #include "net/event.h"
 #include "net/http1_parser.h"
 #include "net/server_internal.h"
@@ -11,13 +12,17 @@ namespace knarr::net {
 namespace {
 
 constexpr size_t kReadSize = 16 << 10;
-constexpr size_t kBuffered = 64 << 10;     // unread bytes kept of a body or an upgraded stream
-constexpr size_t kDrainLimit = 256 << 10;  // of an unread request body, as in Go: beyond, the connection ends
+constexpr size_t kBuffered = 64 << 10;  // unread bytes kept of a body or an upgraded stream
+constexpr size_t kDrainLimit =
+    256 << 10;  // of an unread request body, as in Go: beyond, the connection ends
 
 class Http1Connection final : public std::enable_shared_from_this<Http1Connection> {
  public:
   Http1Connection(ConnectionContext c, std::unique_ptr<ByteStream> s, std::string initial)
-      : context(std::move(c)), stream(std::move(s)), idle_alarm(context.executor), in_(std::move(initial)) {}
+      : context(std::move(c)),
+        stream(std::move(s)),
+        idle_alarm(context.executor),
+        in_(std::move(initial)) {}
 
   std::string_view buffered() const { return std::string_view(in_).substr(begin_); }
   bool ended() const { return ended_; }
@@ -84,8 +89,10 @@ class Http1Connection final : public std::enable_shared_from_this<Http1Connectio
       if (self == nullptr || self->ended_ || self->upgraded) return;
       Duration limit = self->context.options->idle_timeout;
       Duration idle = self->busy ? Duration::zero() : Clock::real().mono() - self->idle_since;
-      if (idle >= limit) self->close();
-      else self->watch_idleness(limit - idle);
+      if (idle >= limit)
+        self->close();
+      else
+        self->watch_idleness(limit - idle);
     });
   }
 
@@ -108,11 +115,13 @@ class Http1Connection final : public std::enable_shared_from_this<Http1Connectio
 // The connection after a 101: what was buffered, then what comes.
 class UpgradedStream final : public ByteStream {
  public:
-  explicit UpgradedStream(std::shared_ptr<Http1Connection> connection) : connection_(std::move(connection)) {}
+  explicit UpgradedStream(std::shared_ptr<Http1Connection> connection)
+      : connection_(std::move(connection)) {}
   ~UpgradedStream() override { connection_->close(); }
   Task<Result<size_t>> read(char* buffer, size_t size) override {
     std::shared_ptr<Http1Connection> connection = connection_;
-    while (connection->buffered().empty() && !connection->ended()) co_await connection->wait_for_more();
+    while (connection->buffered().empty() && !connection->ended())
+      co_await connection->wait_for_more();
     std::string_view bytes = connection->buffered().substr(0, size);
     if (bytes.empty() && closed_) co_return Status::error("use of closed network connection");
     std::memcpy(buffer, bytes.data(), bytes.size());
@@ -142,7 +151,8 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
         is_head_(head.method == "HEAD"),
         minor_(head.minor),
         keep_alive_(head.keep_alive),
-        expects_continue_(head.framing != Framing::kNone && iequals(head.headers.get("expect"), "100-continue")) {}
+        expects_continue_(head.framing != Framing::kNone &&
+                          iequals(head.headers.get("expect"), "100-continue")) {}
 
   // BodyReader
   Task<Result<std::string>> read() override {
@@ -206,7 +216,8 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
     if (state_ != State::kStreaming) co_return Status::error("response is not being streamed");
     if (closed()) co_return Status::error("client disconnected");
     if (body.empty() || no_body_) co_return Status();
-    if (declared_ && body.size() > declared_left_) co_return Status::error("wrote more than the declared Content-Length");
+    if (declared_ && body.size() > declared_left_)
+      co_return Status::error("wrote more than the declared Content-Length");
     declared_left_ -= declared_ ? body.size() : 0;
     Status sent;
     if (chunked_) {
@@ -228,7 +239,8 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
     if (declared_ && declared_left_ > 0 && !no_body_) keep_alive_ = false;
     if (!chunked_) co_return Status();
     std::string end = "0\r\n";
-    for (const auto& [name, value] : trailers.fields()) end += name + ": " + clean_field_value(value) + "\r\n";
+    for (const auto& [name, value] : trailers.fields())
+      end += name + ": " + clean_field_value(value) + "\r\n";
     end += "\r\n";
     std::string_view view = end;
     Status sent = co_await connection_->stream->write(view);
@@ -238,11 +250,13 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
 
   Task<Result<std::unique_ptr<ByteStream>>> upgrade(Headers headers) override {
     if (state_ != State::kNew) co_return Status::error("response has already been started");
-    if (!body_done()) co_return Status::make(400, "BadRequest", "cannot upgrade a request that has a body");
+    if (!body_done())
+      co_return Status::make(400, "BadRequest", "cannot upgrade a request that has a body");
     state_ = State::kDone;
     std::string head = "HTTP/1.1 101 Switching Protocols\r\n";
     if (!headers.has("connection")) headers.add("Connection", "Upgrade");
-    for (const auto& [name, value] : headers.fields()) head += name + ": " + clean_field_value(value) + "\r\n";
+    for (const auto& [name, value] : headers.fields())
+      head += name + ": " + clean_field_value(value) + "\r\n";
     head += "\r\n";
     std::string_view view = head;
     Status sent = co_await connection_->stream->write(view);
@@ -290,7 +304,8 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
 
   std::string make_head(int status, const Headers& headers) {
     if (headers.has_token("connection", "close")) keep_alive_ = false;
-    // A client that still waits for its 100 may or may not send the body: what follows cannot be told.
+    // A client that still waits for its 100 may or may not send the body: what follows cannot be
+    // told.
     if (!keep_alive() || connection_->context.control->stopping) keep_alive_ = false;
     std::string head;
     head.reserve(256);
@@ -300,12 +315,15 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
     head += status_text(status);
     head += "\r\n";
     for (const auto& [name, value] : headers.fields()) {
-      if (is_connection_specific(name) && !(chunked_ && iequals(name, "transfer-encoding"))) continue;
+      if (is_connection_specific(name) && !(chunked_ && iequals(name, "transfer-encoding")))
+        continue;
       if (!is_token(name)) continue;
       head += name;
       head += ": ";
-      if (is_field_value(value)) head += value;
-      else head += clean_field_value(value);
+      if (is_field_value(value))
+        head += value;
+      else
+        head += clean_field_value(value);
       head += "\r\n";
     }
     if (!headers.has("date")) {
@@ -313,13 +331,16 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
       head += http_date();
       head += "\r\n";
     }
-    if (!keep_alive_) head += "Connection: close\r\n";
-    else if (minor_ == 0) head += "Connection: keep-alive\r\n";
+    if (!keep_alive_)
+      head += "Connection: close\r\n";
+    else if (minor_ == 0)
+      head += "Connection: keep-alive\r\n";
     head += "\r\n";
     return head;
   }
 
-  // The peer has gone. The callback comes before the failing call returns: afterwards the handler may be over.
+  // The peer has gone. The callback comes before the failing call returns: afterwards the handler
+  // may be over.
   Task<void> lose() {
     keep_alive_ = false;
     connection_->close();
@@ -344,13 +365,15 @@ class Http1Exchange final : public BodyReader, public ResponseWriter {
 
 Task<void> refuse(std::shared_ptr<Http1Connection> connection, int status) {
   std::string text = fmt::format(
-      "HTTP/1.1 {0} {1}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n{0} {1}", status,
-      status_text(status));
+      "HTTP/1.1 {0} {1}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n{0} "
+      "{1}",
+      status, status_text(status));
   std::string_view view = text;
   Status ignored = co_await connection->stream->write(view);
 }
 
-// Ends the connection so that the peer gets to read the last response: closing with unread input would reset it.
+// Ends the connection so that the peer gets to read the last response: closing with unread input
+// would reset it.
 Task<void> linger(std::shared_ptr<Http1Connection> connection) {
   connection->stream->shutdown_write();
   connection->idle_alarm.arm(std::chrono::milliseconds(500), [connection] { connection->close(); });
@@ -365,7 +388,8 @@ Task<void> linger(std::shared_ptr<Http1Connection> connection) {
   connection->close();
 }
 
-// Waits for a whole head. 0: parsed; else the status to refuse with, or -1 at the end of the connection.
+// Waits for a whole head. 0: parsed; else the status to refuse with, or -1 at the end of the
+// connection.
 Task<int> next_head(std::shared_ptr<Http1Connection> connection, Http1Head* head) {
   size_t max = connection->context.options->max_header_bytes;
   connection->limit = max + 1;
@@ -420,9 +444,11 @@ Task<bool> serve_one(std::shared_ptr<Http1Connection> connection, Http1Head head
 
 }  // namespace
 
-Task<void> serve_http1(ConnectionContext context, std::unique_ptr<ByteStream> stream, std::string initial) {
+Task<void> serve_http1(ConnectionContext context, std::unique_ptr<ByteStream> stream,
+                       std::string initial) {
   Executor executor = context.executor;
-  auto connection = std::make_shared<Http1Connection>(std::move(context), std::move(stream), std::move(initial));
+  auto connection =
+      std::make_shared<Http1Connection>(std::move(context), std::move(stream), std::move(initial));
   std::weak_ptr<Http1Connection> weak = connection;
   ConnectionControl& control = *connection->context.control;
   control.abort = [weak] {
@@ -451,8 +477,10 @@ Task<void> serve_http1(ConnectionContext context, std::unique_ptr<ByteStream> st
     }
   }
   if (connection->upgraded) co_return;
-  if (connection->ended()) connection->close();
-  else co_await linger(connection);
+  if (connection->ended())
+    connection->close();
+  else
+    co_await linger(connection);
 }
 
 }  // namespace knarr::net

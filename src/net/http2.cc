@@ -8,9 +8,10 @@ namespace knarr::net {
 namespace {
 
 constexpr size_t kReadSize = 32 << 10;
-constexpr size_t kWriteSize = 64 << 10;   // what one gathered write aims at
-constexpr size_t kCopyBelow = 1 << 10;    // smaller runs of a body are cheaper copied than passed along
-constexpr size_t kQueueMax = 64 << 10;    // a sender waits while more than this is queued
+constexpr size_t kWriteSize = 64 << 10;  // what one gathered write aims at
+constexpr size_t kCopyBelow =
+    1 << 10;  // smaller runs of a body are cheaper copied than passed along
+constexpr size_t kQueueMax = 64 << 10;  // a sender waits while more than this is queued
 constexpr size_t kFlatKept = 16 << 10;
 
 Http2Connection* connection_of(void* user_data) { return static_cast<Http2Connection*>(user_data); }
@@ -19,7 +20,9 @@ Http2Stream* stream_of(nghttp2_session* session, int32_t id) {
   return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session, id));
 }
 
-std::string_view view_of(const uint8_t* data, size_t size) { return {reinterpret_cast<const char*>(data), size}; }
+std::string_view view_of(const uint8_t* data, size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
 
 }  // namespace
 
@@ -54,8 +57,10 @@ void Http2Stream::queue(Body body) {
     out.clear();
     out_index = 0;
   }
-  if (out.empty()) out = body.slices();
-  else out.insert(out.end(), body.slices().begin(), body.slices().end());
+  if (out.empty())
+    out = body.slices();
+  else
+    out.insert(out.end(), body.slices().begin(), body.slices().end());
   if (deferred && !closed) {
     deferred = false;
     nghttp2_session_resume_data(connection->session(), id);
@@ -99,7 +104,9 @@ Status Http2Stream::failure() const {
 // ---- Fields
 
 void Http2Fields::add(std::string_view name, std::string_view value) {
-  auto bytes = [](std::string_view text) { return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data())); };
+  auto bytes = [](std::string_view text) {
+    return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
+  };
   if (!is_field_value(value)) {
     cleaned_.push_back(std::make_unique<std::string>(clean_field_value(value)));
     value = *cleaned_.back();
@@ -123,15 +130,17 @@ struct Http2Callbacks {
     Http2Connection* connection = connection_of(user_data);
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
     if (connection->going_away_) {
-      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                NGHTTP2_REFUSED_STREAM);
       return 0;
     }
     connection->add_stream(frame->hd.stream_id);
     return 0;
   }
 
-  static int header(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
-                    const uint8_t* value, size_t value_size, uint8_t, void* user_data) {
+  static int header(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* name,
+                    size_t name_size, const uint8_t* value, size_t value_size, uint8_t,
+                    void* user_data) {
     Http2Stream* stream = stream_of(session, frame->hd.stream_id);
     if (stream == nullptr || frame->hd.type != NGHTTP2_HEADERS) return 0;
     stream->header_bytes += name_size + value_size + 32;
@@ -140,20 +149,28 @@ struct Http2Callbacks {
       return 0;
     }
     std::string_view key = view_of(name, name_size), text = view_of(value, value_size);
-    if (stream->head_done) stream->trailers.add(key, text);
-    else if (key == ":method") stream->method = text;
-    else if (key == ":path") stream->path = text;
-    else if (key == ":authority") stream->authority = text;
-    else if (key == ":scheme") stream->scheme = text;
-    else if (key == ":status") stream->status = static_cast<int>(parse_decimal(text).value_or(0));
-    else if (!key.starts_with(':')) stream->headers.add(key, text);
+    if (stream->head_done)
+      stream->trailers.add(key, text);
+    else if (key == ":method")
+      stream->method = text;
+    else if (key == ":path")
+      stream->path = text;
+    else if (key == ":authority")
+      stream->authority = text;
+    else if (key == ":scheme")
+      stream->scheme = text;
+    else if (key == ":status")
+      stream->status = static_cast<int>(parse_decimal(text).value_or(0));
+    else if (!key.starts_with(':'))
+      stream->headers.add(key, text);
     return 0;
   }
 
   static int frame_received(nghttp2_session* session, const nghttp2_frame* frame, void* user_data) {
     Http2Connection* connection = connection_of(user_data);
     // Only a server's GOAWAY says that no more streams may be opened by us.
-    if (frame->hd.type == NGHTTP2_GOAWAY && nghttp2_session_check_server_session(session) == 0) connection->going_away_ = true;
+    if (frame->hd.type == NGHTTP2_GOAWAY && nghttp2_session_check_server_session(session) == 0)
+      connection->going_away_ = true;
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     Http2Stream* stream = stream_of(session, frame->hd.stream_id);
     if (stream == nullptr) return 0;
@@ -173,7 +190,8 @@ struct Http2Callbacks {
     return 0;
   }
 
-  static int data_chunk(nghttp2_session* session, uint8_t, int32_t id, const uint8_t* data, size_t size, void*) {
+  static int data_chunk(nghttp2_session* session, uint8_t, int32_t id, const uint8_t* data,
+                        size_t size, void*) {
     // The connection's window never closes for one slow stream; each stream's own window does.
     nghttp2_session_consume_connection(session, size);
     Http2Stream* stream = stream_of(session, id);
@@ -207,8 +225,8 @@ struct Http2Callbacks {
     return 0;
   }
 
-  static ssize_t read_body(nghttp2_session* session, int32_t id, uint8_t*, size_t length, uint32_t* flags,
-                           nghttp2_data_source* source, void*) {
+  static ssize_t read_body(nghttp2_session* session, int32_t id, uint8_t*, size_t length,
+                           uint32_t* flags, nghttp2_data_source* source, void*) {
     auto* stream = static_cast<Http2Stream*>(source->ptr);
     if (stream->out_size == 0 && !stream->out_end) {
       stream->deferred = true;
@@ -228,18 +246,19 @@ struct Http2Callbacks {
     return static_cast<ssize_t>(count);
   }
 
-  static int send_body(nghttp2_session*, nghttp2_frame*, const uint8_t* head, size_t length, nghttp2_data_source* source,
-                       void* user_data) {
+  static int send_body(nghttp2_session*, nghttp2_frame*, const uint8_t* head, size_t length,
+                       nghttp2_data_source* source, void* user_data) {
     Http2Connection* connection = connection_of(user_data);
-    // Ends this round: nghttp2 would go on for as long as there is data and window. The frame comes again.
+    // Ends this round: nghttp2 would go on for as long as there is data and window. The frame comes
+    // again.
     if (connection->pending_ >= kWriteSize) return NGHTTP2_ERR_WOULDBLOCK;
     connection->put_flat(view_of(head, 9));
     connection->put_body(static_cast<Http2Stream*>(source->ptr), length);
     return 0;
   }
 
-  static ssize_t frame_length(nghttp2_session*, uint8_t, int32_t, int32_t session_window, int32_t stream_window,
-                              uint32_t max_frame_size, void*) {
+  static ssize_t frame_length(nghttp2_session*, uint8_t, int32_t, int32_t session_window,
+                              int32_t stream_window, uint32_t max_frame_size, void*) {
     int64_t length = std::min<int64_t>({session_window, stream_window, max_frame_size, 64 << 10});
     return static_cast<ssize_t>(length);
   }
@@ -272,7 +291,8 @@ nghttp2_data_provider http2_body_of(Http2Stream* stream) {
 
 // ---- Http2Connection
 
-Http2Connection::Http2Connection(Executor executor, std::unique_ptr<ByteStream> stream, Http2Limits limits)
+Http2Connection::Http2Connection(Executor executor, std::unique_ptr<ByteStream> stream,
+                                 Http2Limits limits)
     : executor_(std::move(executor)), stream_(std::move(stream)), limits_(limits) {}
 
 Http2Connection::~Http2Connection() {
@@ -284,20 +304,24 @@ Status Http2Connection::init(bool server) {
   nghttp2_option_new(&option);
   nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_option_set_no_closed_streams(option, 1);
-  // CVE-2023-44487 (rapid reset) and CVE-2024-28182 (CONTINUATION flood). The frames of a head of 1 MB at 16 kB each must fit.
+  // CVE-2023-44487 (rapid reset) and CVE-2024-28182 (CONTINUATION flood). The frames of a head of 1
+  // MB at 16 kB each must fit.
   nghttp2_option_set_stream_reset_rate_limit(option, 1000, 100);
   nghttp2_option_set_max_continuations(option, 2 + (limits_.max_header_bytes >> 14));
   nghttp2_option_set_max_send_header_block_length(option, 2 * limits_.max_header_bytes);
   nghttp2_option_set_peer_max_concurrent_streams(option, 100);
-  int error = server ? nghttp2_session_server_new2(&session_, Http2Callbacks::table(), this, option)
-                     : nghttp2_session_client_new2(&session_, Http2Callbacks::table(), this, option);
+  int error = server
+                  ? nghttp2_session_server_new2(&session_, Http2Callbacks::table(), this, option)
+                  : nghttp2_session_client_new2(&session_, Http2Callbacks::table(), this, option);
   nghttp2_option_del(option);
   if (error != 0) return Status::error(nghttp2_strerror(error));
   std::vector<nghttp2_settings_entry> settings = {
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, static_cast<uint32_t>(limits_.stream_window)},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(limits_.max_header_bytes)}};
-  if (server) settings.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits_.max_concurrent_streams});
-  else settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
+  if (server)
+    settings.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits_.max_concurrent_streams});
+  else
+    settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, limits_.connection_window);
   return Status();
@@ -352,13 +376,15 @@ void Http2Connection::close() {
 void Http2Connection::go_away() {
   if (closed_ || session_ == nullptr) return;
   going_away_ = true;
-  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                        nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
                         nullptr, 0);
   kick();
 }
 
 void Http2Connection::put_flat(std::string_view bytes) {
-  if (pieces_.empty() || !pieces_.back().slice.view.empty()) pieces_.push_back({flat_.size(), 0, {}});
+  if (pieces_.empty() || !pieces_.back().slice.view.empty())
+    pieces_.push_back({flat_.size(), 0, {}});
   flat_.append(bytes);
   pieces_.back().size += bytes.size();
   pending_ += bytes.size();
@@ -409,7 +435,8 @@ Task<void> Http2Connection::write_loop(std::shared_ptr<Http2Connection> self) {
   while (!self->closed_) {
     self->collect();
     if (self->pending_ == 0) {
-      bool wanted = nghttp2_session_want_read(self->session_) != 0 || nghttp2_session_want_write(self->session_) != 0;
+      bool wanted = nghttp2_session_want_read(self->session_) != 0 ||
+                    nghttp2_session_want_write(self->session_) != 0;
       if (!wanted || !self->reading_) break;
       co_await self->write_event_.wait();
       continue;
@@ -421,15 +448,20 @@ Task<void> Http2Connection::write_loop(std::shared_ptr<Http2Connection> self) {
     } else {
       Body body;
       for (Piece& piece : self->pieces_) {
-        if (piece.slice.view.empty()) body.append(Slice::of_static(std::string_view(self->flat_).substr(piece.offset, piece.size)));
-        else body.append(std::move(piece.slice));
+        if (piece.slice.view.empty())
+          body.append(
+              Slice::of_static(std::string_view(self->flat_).substr(piece.offset, piece.size)));
+        else
+          body.append(std::move(piece.slice));
       }
       status = co_await self->stream_->write(body);
     }
     self->pieces_.clear();
     self->pending_ = 0;
-    if (self->flat_.capacity() > kFlatKept) self->flat_ = std::string();
-    else self->flat_.clear();
+    if (self->flat_.capacity() > kFlatKept)
+      self->flat_ = std::string();
+    else
+      self->flat_.clear();
     if (!status.ok()) break;
   }
   self->close();
@@ -437,7 +469,8 @@ Task<void> Http2Connection::write_loop(std::shared_ptr<Http2Connection> self) {
 }
 
 Status Http2Connection::receive(std::string_view bytes) {
-  ssize_t taken = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  ssize_t taken = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()),
+                                           bytes.size());
   if (taken < 0) return Status::error(nghttp2_strerror(static_cast<int>(taken)));
   ++received_;
   kick();
@@ -453,7 +486,9 @@ Task<void> Http2Connection::run(std::shared_ptr<Http2Connection> self, std::stri
     Result<size_t> count = co_await self->stream_->read(buffer.data(), buffer.size());
     if (self->closed_ || !count.ok() || *count == 0) break;
     status = self->receive({buffer.data(), *count});
-    if (nghttp2_session_want_read(self->session_) == 0 && nghttp2_session_want_write(self->session_) == 0) break;
+    if (nghttp2_session_want_read(self->session_) == 0 &&
+        nghttp2_session_want_write(self->session_) == 0)
+      break;
   }
   // What is left to say (a GOAWAY with the reason) gets a moment to leave.
   self->reading_ = false;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// One HTTP/2 connection over nghttp2, as far as both sides are alike: frames in, frames out, streams and their windows.
+// One HTTP/2 connection over nghttp2, as far as both sides are alike: frames in, frames out,
+// streams and their windows.
 //
-// Two coroutines: the reader feeds nghttp2 and is never called back from it into user code; the writer collects what nghttp2 wants
-// to send into one gathered write, bodies as slices, never copied unless tiny. All on one executor. nghttp2's send and receive
-// are called by those two only, so never from inside a callback.
+// Two coroutines: the reader feeds nghttp2 and is never called back from it into user code; the
+// writer collects what nghttp2 wants to send into one gathered write, bodies as slices, never
+// copied unless tiny. All on one executor. nghttp2's send and receive are called by those two only,
+// so never from inside a callback.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
@@ -30,7 +32,8 @@ class Http2Stream final : public BodyReader, public std::enable_shared_from_this
   void cancel() override;
   bool cancelled() const { return cancelled_; }
 
-  // Outgoing body: queues, wakes the writer, waits while more than a little is queued. Fails when the stream is closed.
+  // Outgoing body: queues, wakes the writer, waits while more than a little is queued. Fails when
+  // the stream is closed.
   Task<Status> send(Body body);
   void queue(Body body);
   void end(Headers trailers);  // no more will be queued
@@ -60,7 +63,7 @@ class Http2Stream final : public BodyReader, public std::enable_shared_from_this
   // The end.
   bool closed = false;
   uint32_t error = 0;
-  bool refused = false;  // the peer has not looked at it: safe to repeat
+  bool refused = false;             // the peer has not looked at it: safe to repeat
   std::function<void()> on_closed;  // posted once
 
  private:
@@ -126,15 +129,16 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   nghttp2_session* session_ = nullptr;
   absl::flat_hash_map<int32_t, std::shared_ptr<Http2Stream>> streams_;
   Event write_event_, writer_done_;
-  bool closed_ = false;   // nothing is read or written any more
-  bool reading_ = true;   // the reader has not ended
+  bool closed_ = false;  // nothing is read or written any more
+  bool reading_ = true;  // the reader has not ended
   std::string flat_;
   std::vector<Piece> pieces_;
   size_t pending_ = 0;
   uint64_t received_ = 0;
 };
 
-// Header fields in nghttp2's form; views into the strings given, which have to outlive the submit call.
+// Header fields in nghttp2's form; views into the strings given, which have to outlive the submit
+// call.
 class Http2Fields {
  public:
   void add(std::string_view name, std::string_view value);

@@ -6,7 +6,8 @@ namespace knarr::net {
 namespace {
 
 constexpr auto kIdleLimit = std::chrono::seconds(90);
-// As client-go's transport: silence for half a minute is answered with a ping, and no answer within 15 s ends the connection.
+// As client-go's transport: silence for half a minute is answered with a ping, and no answer within
+// 15 s ends the connection.
 constexpr auto kSilence = std::chrono::seconds(30);
 constexpr auto kPingLimit = std::chrono::seconds(15);
 constexpr uint32_t kMaxStreams = 250;
@@ -27,7 +28,8 @@ class Http2Body final : public BodyReader {
 
 class Http2Exchange final : public ClientExchange {
  public:
-  Http2Exchange(std::shared_ptr<Http2Stream> stream, Duration timeout) : stream_(std::move(stream)), timeout_(timeout) {}
+  Http2Exchange(std::shared_ptr<Http2Stream> stream, Duration timeout)
+      : stream_(std::move(stream)), timeout_(timeout) {}
   ~Http2Exchange() override {
     // Once there is a response, its body decides.
     if (!answered_) stream_->reset(NGHTTP2_CANCEL);
@@ -67,7 +69,8 @@ Http2Limits client_limits() {
 }  // namespace
 
 Status client_timeout() {
-  return Status::make(504, "Timeout", "request canceled (Client.Timeout exceeded while awaiting headers)");
+  return Status::make(504, "Timeout",
+                      "request canceled (Client.Timeout exceeded while awaiting headers)");
 }
 
 Http2ClientConnection::Http2ClientConnection(Executor executor, std::unique_ptr<ByteStream> stream)
@@ -112,14 +115,17 @@ void Http2ClientConnection::watch() {
 bool Http2ClientConnection::available() const {
   if (over() || going_away()) return false;
   auto* self = const_cast<Http2ClientConnection*>(this);
-  uint32_t theirs = nghttp2_session_get_remote_settings(self->session(), NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+  uint32_t theirs =
+      nghttp2_session_get_remote_settings(self->session(), NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
   // Before their SETTINGS have come they are taken to allow 100 (RFC 9113 6.5.2's advice).
   uint32_t limit = received() == 0 ? 100 : std::min(theirs, kMaxStreams);
   return stream_count() < limit && nghttp2_session_check_request_allowed(self->session()) != 0;
 }
 
-Result<std::shared_ptr<Http2Stream>> Http2ClientConnection::open(const ClientRequest& request, std::string_view scheme,
-                                                                 std::string_view authority, bool has_body) {
+Result<std::shared_ptr<Http2Stream>> Http2ClientConnection::open(const ClientRequest& request,
+                                                                 std::string_view scheme,
+                                                                 std::string_view authority,
+                                                                 bool has_body) {
   auto stream = std::make_shared<Http2Stream>(shared_from_this(), -1);
   stream->method = request.method;
   Http2Fields fields;
@@ -129,8 +135,8 @@ Result<std::shared_ptr<Http2Stream>> Http2ClientConnection::open(const ClientReq
   fields.add(":path", request.target);
   fields.add(request.headers, /*skip_host=*/true);
   nghttp2_data_provider body = http2_body_of(stream.get());
-  int32_t id = nghttp2_submit_request(session(), nullptr, fields.data(), fields.size(), has_body ? &body : nullptr,
-                                      stream.get());
+  int32_t id = nghttp2_submit_request(session(), nullptr, fields.data(), fields.size(),
+                                      has_body ? &body : nullptr, stream.get());
   if (id < 0) return Status::error(nghttp2_strerror(id));
   stream->id = id;
   if (!has_body) stream->out_end = true;
@@ -155,7 +161,8 @@ Task<Status> wait_for_head(std::shared_ptr<Http2Stream> stream, Duration timeout
       stream->readable.set();
     });
   }
-  while (!stream->head_done && !stream->closed && !*timed_out && !stream->cancelled()) co_await stream->readable.wait();
+  while (!stream->head_done && !stream->closed && !*timed_out && !stream->cancelled())
+    co_await stream->readable.wait();
   if (stream->head_done && stream->status != 0 && !stream->too_large) {
     // What woke us may have been the body or the end.
     stream->readable.set();
@@ -181,7 +188,8 @@ ClientResponse http2_response(std::shared_ptr<Http2Stream> stream) {
   return response;
 }
 
-std::unique_ptr<ClientExchange> http2_exchange(std::shared_ptr<Http2Stream> stream, Duration timeout) {
+std::unique_ptr<ClientExchange> http2_exchange(std::shared_ptr<Http2Stream> stream,
+                                               Duration timeout) {
   return std::make_unique<Http2Exchange>(std::move(stream), timeout);
 }
 

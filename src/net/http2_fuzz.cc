@@ -25,8 +25,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   boost::asio::io_context context(1);
   auto options = std::make_shared<ServerOptions>();
   options->idle_timeout = std::chrono::milliseconds(100);
-  ConnectionContext connection{context.get_executor(), options, std::make_shared<const Handler>(handle),
-                               std::make_shared<const Peer>(), std::make_shared<ConnectionControl>()};
+  ConnectionContext connection{
+      context.get_executor(), options, std::make_shared<const Handler>(handle),
+      std::make_shared<const Peer>(), std::make_shared<ConnectionControl>()};
   auto [ours, theirs] = make_pipe(context.get_executor());
   std::string bytes(reinterpret_cast<const char*>(data + 1), size - 1);
   // Most inputs should get past the preface.

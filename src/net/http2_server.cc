@@ -10,7 +10,8 @@ namespace {
 
 class Http2ServerConnection final : public Http2Connection {
  public:
-  Http2ServerConnection(ConnectionContext context, std::unique_ptr<ByteStream> stream, Http2Limits limits)
+  Http2ServerConnection(ConnectionContext context, std::unique_ptr<ByteStream> stream,
+                        Http2Limits limits)
       : Http2Connection(context.executor, std::move(stream), limits),
         context_(std::move(context)),
         idle_alarm_(context_.executor),
@@ -42,8 +43,10 @@ class Http2ServerConnection final : public Http2Connection {
       Duration limit = context_.options->idle_timeout;
       bool busy = handlers_ > 0 || stream_count() > 0;
       Duration idle = busy ? Duration::zero() : Clock::real().mono() - idle_since_;
-      if (idle >= limit) go_away();
-      else watch_idleness(limit - idle);
+      if (idle >= limit)
+        go_away();
+      else
+        watch_idleness(limit - idle);
     });
   }
 
@@ -55,7 +58,8 @@ class Http2ServerConnection final : public Http2Connection {
 
 class Http2Writer final : public ResponseWriter {
  public:
-  Http2Writer(std::shared_ptr<Http2Stream> stream, bool is_head) : stream_(std::move(stream)), is_head_(is_head) {}
+  Http2Writer(std::shared_ptr<Http2Stream> stream, bool is_head)
+      : stream_(std::move(stream)), is_head_(is_head) {}
 
   Task<Status> respond(int status, Headers headers, Body body) override {
     if (started_) co_return Status::error("response has already been started");
@@ -96,7 +100,8 @@ class Http2Writer final : public ResponseWriter {
   }
 
   Task<Result<std::unique_ptr<ByteStream>>> upgrade(Headers) override {
-    co_return Status::make(400, "BadRequest", "unable to upgrade: HTTP/2 has no connection upgrade");
+    co_return Status::make(400, "BadRequest",
+                           "unable to upgrade: HTTP/2 has no connection upgrade");
   }
 
   bool started() const override { return started_; }
@@ -122,8 +127,8 @@ class Http2Writer final : public ResponseWriter {
     if (!headers.has("date")) fields.add("date", http_date());
     nghttp2_data_provider body = http2_body_of(stream_.get());
     Http2Connection& connection = *stream_->connection;
-    int error = nghttp2_submit_response(connection.session(), stream_->id, fields.data(), fields.size(),
-                                        has_body ? &body : nullptr);
+    int error = nghttp2_submit_response(connection.session(), stream_->id, fields.data(),
+                                        fields.size(), has_body ? &body : nullptr);
     if (error != 0) return Status::error(nghttp2_strerror(error));
     connection.kick();
     return Status();
@@ -141,7 +146,8 @@ class Http2Writer final : public ResponseWriter {
   bool started_ = false, finished_ = false, bodiless_ = false;
 };
 
-Task<void> serve_request(std::shared_ptr<Http2ServerConnection> connection, std::shared_ptr<Http2Stream> stream) {
+Task<void> serve_request(std::shared_ptr<Http2ServerConnection> connection,
+                         std::shared_ptr<Http2Stream> stream) {
   Request request;
   request.method = std::move(stream->method);
   size_t question = stream->path.find('?');
@@ -180,12 +186,14 @@ void Http2ServerConnection::on_head(const std::shared_ptr<Http2Stream>& stream) 
 
 }  // namespace
 
-Task<void> serve_http2(ConnectionContext context, std::unique_ptr<ByteStream> stream, std::string initial) {
+Task<void> serve_http2(ConnectionContext context, std::unique_ptr<ByteStream> stream,
+                       std::string initial) {
   Http2Limits limits;
   limits.max_header_bytes = context.options->max_header_bytes;
   limits.max_concurrent_streams = context.options->max_concurrent_streams;
   std::shared_ptr<ConnectionControl> control = context.control;
-  auto connection = std::make_shared<Http2ServerConnection>(std::move(context), std::move(stream), limits);
+  auto connection =
+      std::make_shared<Http2ServerConnection>(std::move(context), std::move(stream), limits);
   std::weak_ptr<Http2ServerConnection> weak = connection;
   control->abort = [weak] {
     if (auto self = weak.lock()) self->close();

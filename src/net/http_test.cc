@@ -79,7 +79,8 @@ TEST(RequestHead, Refused) {
       {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400},
       {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", 400},
       {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 400},
-      {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+      {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+       400},
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
   };
   for (const Case& c : cases) {
@@ -94,7 +95,8 @@ TEST(ChunkDecoder, AnySplit) {
     ChunkDecoder decoder;
     std::string out;
     size_t at = 0;
-    while (!decoder.done() && at < text.size()) at += decoder.feed(std::string_view(text).substr(at, step), 100, &out);
+    while (!decoder.done() && at < text.size())
+      at += decoder.feed(std::string_view(text).substr(at, step), 100, &out);
     EXPECT_TRUE(decoder.done());
     EXPECT_EQ(out, "hello world");
     EXPECT_EQ(text.substr(at), "NEXT");
@@ -103,7 +105,8 @@ TEST(ChunkDecoder, AnySplit) {
 }
 
 TEST(ChunkDecoder, Refuses) {
-  for (const char* text : {"x\r\n", "\r\n", "5\nhello", "1\r\nab", "ffffffffffffffff\r\n", "0\r\nbad\r\n\r\n"}) {
+  for (const char* text :
+       {"x\r\n", "\r\n", "5\nhello", "1\r\nab", "ffffffffffffffff\r\n", "0\r\nbad\r\n\r\n"}) {
     ChunkDecoder decoder;
     std::string out;
     decoder.feed(text, 100, &out);

@@ -21,7 +21,8 @@ struct Channel {
 
 class PipeEnd final : public ByteStream {
  public:
-  PipeEnd(std::shared_ptr<Channel> in, std::shared_ptr<Channel> out) : in_(std::move(in)), out_(std::move(out)) {}
+  PipeEnd(std::shared_ptr<Channel> in, std::shared_ptr<Channel> out)
+      : in_(std::move(in)), out_(std::move(out)) {}
   ~PipeEnd() override { close(); }
 
   Task<Result<size_t>> read(char* buffer, size_t size) override {
@@ -42,7 +43,8 @@ class PipeEnd final : public ByteStream {
   Task<Status> write(std::string_view bytes) override {
     std::shared_ptr<Channel> out = out_;
     while (!bytes.empty()) {
-      while (out->size() >= kPipeCapacity && !out->broken && !out->ended) co_await out->writable.wait();
+      while (out->size() >= kPipeCapacity && !out->broken && !out->ended)
+        co_await out->writable.wait();
       if (out->broken || out->ended) co_return Status::error("write on a closed pipe");
       size_t count = std::min(bytes.size(), kPipeCapacity - out->size());
       out->data.append(bytes.substr(0, count));

@@ -20,7 +20,8 @@ constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 struct RegisteredControl;
 
-// Shared by the server object, its listeners and connections. The mutex guards `controls`; nobody suspends under it.
+// Shared by the server object, its listeners and connections. The mutex guards `controls`; nobody
+// suspends under it.
 struct ServerState {
   std::vector<Executor> executors;
   std::shared_ptr<const ServerOptions> options;
@@ -36,7 +37,8 @@ struct ServerState {
 };
 
 struct RegisteredControl final : ConnectionControl {
-  RegisteredControl(std::shared_ptr<ServerState> s, Executor e) : state(std::move(s)), executor(std::move(e)) {}
+  RegisteredControl(std::shared_ptr<ServerState> s, Executor e)
+      : state(std::move(s)), executor(std::move(e)) {}
   ~RegisteredControl() override {
     std::lock_guard lock(state->mutex);
     state->controls.erase(this);
@@ -51,14 +53,16 @@ struct RegisteredControl final : ConnectionControl {
 void ServerState::for_each(void (*function)(RegisteredControl&)) {
   std::lock_guard lock(mutex);
   for (auto& [pointer, weak] : controls) {
-    // Taken and dropped on the connection's own executor only: the last reference must not go under this lock.
+    // Taken and dropped on the connection's own executor only: the last reference must not go under
+    // this lock.
     post(pointer->executor, [weak = weak, function] {
       if (auto control = weak.lock()) function(*control);
     });
   }
 }
 
-Task<void> serve_socket(std::shared_ptr<ServerState> state, std::shared_ptr<RegisteredControl> control, int fd) {
+Task<void> serve_socket(std::shared_ptr<ServerState> state,
+                        std::shared_ptr<RegisteredControl> control, int fd) {
   ConnectionContext context{control->executor, state->options, state->handler, nullptr, control};
   std::shared_ptr<Peer> peer = peer_of(fd);
   context.peer = peer;
@@ -70,10 +74,12 @@ Task<void> serve_socket(std::shared_ptr<ServerState> state, std::shared_ptr<Regi
   ByteStream* under = stream.get();
   control->abort = [under] { under->close(); };
   Duration limit = std::chrono::seconds(10);
-  Result<TlsResult> secured = co_await tls_accept(std::move(stream), state->options->tls, peer, limit);
+  Result<TlsResult> secured =
+      co_await tls_accept(std::move(stream), state->options->tls, peer, limit);
   control->abort = nullptr;
   if (!secured.ok()) {
-    log_debug("TLS handshake failed", {{"peer", peer->address}, {"err", secured.status().message()}});
+    log_debug("TLS handshake failed",
+              {{"peer", peer->address}, {"err", secured.status().message()}});
     co_return;
   }
   bool http2 = secured->alpn == "h2";
@@ -164,8 +170,10 @@ class ServerImpl final : public Server {
     });
     {
       std::lock_guard lock(state->mutex);
-      if (state->controls.empty()) none.set();
-      else state->waiting_for_none.push_back(none);
+      if (state->controls.empty())
+        none.set();
+      else
+        state->waiting_for_none.push_back(none);
     }
     co_await none.wait();
     alarm.cancel();
@@ -181,7 +189,8 @@ class ServerImpl final : public Server {
 
   void stop_accepting() {
     if (state_->stopping.exchange(true)) return;
-    for (auto& acceptor : acceptors_) post(state_->executors.front(), [acceptor] { acceptor->close(); });
+    for (auto& acceptor : acceptors_)
+      post(state_->executors.front(), [acceptor] { acceptor->close(); });
     acceptors_.clear();
   }
 
@@ -191,7 +200,8 @@ class ServerImpl final : public Server {
 
 }  // namespace
 
-Task<void> serve_stream(ConnectionContext context, std::unique_ptr<ByteStream> stream, bool known_http2) {
+Task<void> serve_stream(ConnectionContext context, std::unique_ptr<ByteStream> stream,
+                        bool known_http2) {
   std::string initial;
   if (!known_http2) {
     // "PRI" is no method anybody uses, so the first bytes decide.
@@ -212,11 +222,14 @@ Task<void> serve_stream(ConnectionContext context, std::unique_ptr<ByteStream> s
     context.control->abort = context.control->begin_shutdown = nullptr;
     known_http2 = initial.starts_with(kPreface);
   }
-  if (known_http2) co_await serve_http2(std::move(context), std::move(stream), std::move(initial));
-  else co_await serve_http1(std::move(context), std::move(stream), std::move(initial));
+  if (known_http2)
+    co_await serve_http2(std::move(context), std::move(stream), std::move(initial));
+  else
+    co_await serve_http1(std::move(context), std::move(stream), std::move(initial));
 }
 
-Task<void> run_handler(std::shared_ptr<const Handler> handler, Request* request, ResponseWriter* writer) {
+Task<void> run_handler(std::shared_ptr<const Handler> handler, Request* request,
+                       ResponseWriter* writer) {
   std::string failure;
   try {
     Task<void> task = (*handler)(*request, *writer);
@@ -225,7 +238,8 @@ Task<void> run_handler(std::shared_ptr<const Handler> handler, Request* request,
     failure = e.what();
   }
   if (!failure.empty())
-    log_error("Handler ended by an exception", {{"method", request->method}, {"path", request->path}, {"err", failure}});
+    log_error("Handler ended by an exception",
+              {{"method", request->method}, {"path", request->path}, {"err", failure}});
   Status ignored;
   if (writer->started()) {
     Headers none;
@@ -238,7 +252,8 @@ Task<void> run_handler(std::shared_ptr<const Handler> handler, Request* request,
   }
 }
 
-std::unique_ptr<Server> make_server(std::vector<Executor> executors, ServerOptions options, Handler handler) {
+std::unique_ptr<Server> make_server(std::vector<Executor> executors, ServerOptions options,
+                                    Handler handler) {
   return std::make_unique<ServerImpl>(std::move(executors), std::move(options), std::move(handler));
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A server to aim h2load, curl and nghttp at: server_bench ADDRESS [CERT KEY [CLIENT_CA]].
-//   /small 200 bytes   /big?SIZE&SLICE that many bytes in slices   /echo   /stream ticks for ever   /upgrade echoes raw bytes
-//   /spdy and /ws echo every stream and message
+//   /small 200 bytes   /big?SIZE&SLICE that many bytes in slices   /echo   /stream ticks for ever
+//   /upgrade echoes raw bytes /spdy and /ws echo every stream and message
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <cstdio>
@@ -53,7 +53,8 @@ Task<void> serve_spdy(ResponseWriter& writer) {
 
 Task<void> serve_websocket(Request& request, ResponseWriter& writer) {
   std::vector<std::string> protocols = {"", "v4.channel.k8s.io"};
-  Result<std::unique_ptr<WebSocket>> socket = co_await accept_websocket(&request, &writer, protocols);
+  Result<std::unique_ptr<WebSocket>> socket =
+      co_await accept_websocket(&request, &writer, protocols);
   while (socket.ok()) {
     Result<std::optional<WebSocketMessage>> message = co_await (*socket)->read();
     if (!message.ok() || !*message) break;
@@ -76,7 +77,8 @@ Task<void> stream_ticks(ResponseWriter& writer) {
 
 Body big_body(std::string_view query) {
   size_t size = std::strtoull(std::string(query).c_str(), nullptr, 10), slice = 16 << 20;
-  if (size_t at = query.find('&'); at != std::string_view::npos) slice = std::strtoull(query.data() + at + 1, nullptr, 10);
+  if (size_t at = query.find('&'); at != std::string_view::npos)
+    slice = std::strtoull(query.data() + at + 1, nullptr, 10);
   static Bytes block = Bytes::copy(std::string(16 << 20, 'x'));
   Body body;
   for (size_t left = size; left > 0;) {
@@ -141,7 +143,8 @@ int run(int argc, char** argv) {
     }
     options.tls = *tls;
   }
-  std::unique_ptr<Server> server = make_server({context.get_executor()}, std::move(options), handle);
+  std::unique_ptr<Server> server =
+      make_server({context.get_executor()}, std::move(options), handle);
   Result<uint16_t> port = server->listen(argv[1]);
   if (!port.ok()) {
     std::fprintf(stderr, "%s\n", std::string(port.status().message()).c_str());
@@ -150,7 +153,9 @@ int run(int argc, char** argv) {
   std::printf("%d\n", *port);
   std::fflush(stdout);
   boost::asio::signal_set signals(context, SIGINT, SIGTERM);
-  signals.async_wait([&](boost::system::error_code, int) { spawn(context.get_executor(), stop(server.get(), &context)); });
+  signals.async_wait([&](boost::system::error_code, int) {
+    spawn(context.get_executor(), stop(server.get(), &context));
+  });
   context.run();
   return 0;
 }

@@ -32,7 +32,8 @@ constexpr int kMaxVectors = 64;
 
 Status closed_error() { return Status::error("use of closed network connection"); }
 
-// Shared by the stream and its running operations, so that dropping the stream in the middle of one is harmless.
+// Shared by the stream and its running operations, so that dropping the stream in the middle of one
+// is harmless.
 struct SocketState {
   SocketState(Executor executor, int socket) : descriptor(std::move(executor)), fd(socket) {
     boost::system::error_code error;
@@ -84,7 +85,8 @@ Task<Status> after_send(std::shared_ptr<SocketState> state, size_t sent) {
 
 class SocketStream final : public ByteStream {
  public:
-  SocketStream(Executor executor, int fd) : state_(std::make_shared<SocketState>(std::move(executor), fd)) {}
+  SocketStream(Executor executor, int fd)
+      : state_(std::make_shared<SocketState>(std::move(executor), fd)) {}
   ~SocketStream() override { state_->close(); }
 
   Task<Result<size_t>> read(char* buffer, size_t size) override {
@@ -154,7 +156,9 @@ class SocketStream final : public ByteStream {
   std::shared_ptr<SocketState> state_;
 };
 
-void set_int(int fd, int level, int name, int value) { ::setsockopt(fd, level, name, &value, sizeof(value)); }
+void set_int(int fd, int level, int name, int value) {
+  ::setsockopt(fd, level, name, &value, sizeof(value));
+}
 
 void tune_connection(int fd) {
   set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -198,7 +202,8 @@ Status resolve(const std::string& host, const std::string& port, int flags, Addr
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = flags;
-  int error = ::getaddrinfo(host.empty() ? nullptr : host.c_str(), port.c_str(), &hints, &list->first);
+  int error =
+      ::getaddrinfo(host.empty() ? nullptr : host.c_str(), port.c_str(), &hints, &list->first);
   if (error == 0) return Status();
   return Status::error(fmt::format("lookup {}: {}", host, ::gai_strerror(error)));
 }
@@ -224,10 +229,13 @@ Result<int> listen_socket(const std::string& address) {
     return listen_on(reinterpret_cast<const sockaddr*>(&name), sizeof(name), false);
   }
   std::string host, port;
-  if (!split_host_port(address, &host, &port)) return Status::error("invalid listen address " + address);
+  if (!split_host_port(address, &host, &port))
+    return Status::error("invalid listen address " + address);
   AddressList list;
-  TRY(resolve(host.empty() ? "::" : host, port, AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV, &list));
-  Result<int> fd = listen_on(list.first->ai_addr, list.first->ai_addrlen, host.empty() || host == "::");
+  TRY(resolve(host.empty() ? "::" : host, port, AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
+              &list));
+  Result<int> fd =
+      listen_on(list.first->ai_addr, list.first->ai_addrlen, host.empty() || host == "::");
   if (!fd.ok()) return fd.status().with_context(address);
   return fd;
 }
@@ -236,8 +244,10 @@ uint16_t local_port(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
   if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return 0;
-  if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<sockaddr_in*>(&address)->sin_port);
-  if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<sockaddr_in6*>(&address)->sin6_port);
+  if (address.ss_family == AF_INET)
+    return ntohs(reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+  if (address.ss_family == AF_INET6)
+    return ntohs(reinterpret_cast<sockaddr_in6*>(&address)->sin6_port);
   return 0;
 }
 
@@ -254,8 +264,10 @@ std::shared_ptr<Peer> peer_of(int fd) {
   } else if (address.ss_family == AF_INET6) {
     auto* v6 = reinterpret_cast<sockaddr_in6*>(&address);
     // A dual-stack listener shows IPv4 peers in their own notation.
-    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) ::inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, text, sizeof(text));
-    else ::inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+      ::inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, text, sizeof(text));
+    else
+      ::inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
     peer->port = ntohs(v6->sin6_port);
   }
   peer->address = text;
@@ -274,7 +286,8 @@ struct Acceptor::Impl {
   bool open = true;
 };
 
-Acceptor::Acceptor(Executor executor, int fd) : fd_(fd), impl_(std::make_shared<Impl>(std::move(executor), fd)) {}
+Acceptor::Acceptor(Executor executor, int fd)
+    : fd_(fd), impl_(std::make_shared<Impl>(std::move(executor), fd)) {}
 
 Acceptor::~Acceptor() { close(); }
 
@@ -316,7 +329,8 @@ struct Connecting {
   bool timed_out = false;
 };
 
-Task<Result<int>> connect_one(Executor executor, std::shared_ptr<Connecting> state, const sockaddr* address, socklen_t size) {
+Task<Result<int>> connect_one(Executor executor, std::shared_ptr<Connecting> state,
+                              const sockaddr* address, socklen_t size) {
   int fd = ::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) co_return Status::from_errno("socket", errno);
   state->descriptor = std::make_unique<Descriptor>(executor, fd);
@@ -358,12 +372,15 @@ Task<Result<Connected>> connect_socket(std::string address, Duration timeout) {
     fd = co_await connect_one(executor, state, generic, sizeof(name));
   } else {
     std::string host, port;
-    if (!split_host_port(address, &host, &port)) co_return Status::error("address " + address + ": missing port");
+    if (!split_host_port(address, &host, &port))
+      co_return Status::error("address " + address + ": missing port");
     auto list = std::make_shared<AddressList>();
     Status found = resolve(host, port, AI_NUMERICHOST | AI_NUMERICSERV, list.get());
     if (!found.ok()) {
       auto outcome = std::make_shared<Status>();
-      std::function<void()> look_up = [host, port, list, outcome] { *outcome = resolve(host, port, 0, list.get()); };
+      std::function<void()> look_up = [host, port, list, outcome] {
+        *outcome = resolve(host, port, 0, list.get());
+      };
       co_await run_blocking(look_up);
       found = *outcome;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TCP and Unix sockets as byte streams. Internal to this module; the only place that knows Asio's sockets.
+// TCP and Unix sockets as byte streams. Internal to this module; the only place that knows Asio's
+// sockets.
 #pragma once
 
 #include <memory>
@@ -11,11 +12,13 @@
 
 namespace knarr::net {
 
-// Takes over `fd` (connected, non-blocking). Writes go straight to the kernel and suspend only when it is full; a writer that is
-// never blocked still yields every half megabyte so that its neighbours run.
+// Takes over `fd` (connected, non-blocking). Writes go straight to the kernel and suspend only when
+// it is full; a writer that is never blocked still yields every half megabyte so that its
+// neighbours run.
 std::unique_ptr<ByteStream> make_socket_stream(Executor executor, int fd);
 
-// A listening, non-blocking socket. Addresses as in Server::listen. A stale Unix socket file is replaced.
+// A listening, non-blocking socket. Addresses as in Server::listen. A stale Unix socket file is
+// replaced.
 Result<int> listen_socket(const std::string& address);
 uint16_t local_port(int fd);
 std::shared_ptr<Peer> peer_of(int fd);
@@ -28,7 +31,8 @@ class Acceptor {
  public:
   Acceptor(Executor executor, int fd);
   ~Acceptor();
-  Task<Result<int>> accept();  // non-blocking fd, TCP_NODELAY set; waits by itself when out of descriptors
+  Task<Result<int>>
+  accept();  // non-blocking fd, TCP_NODELAY set; waits by itself when out of descriptors
   void close();
   int fd() const { return fd_; }
 

@@ -13,12 +13,25 @@ namespace {
 constexpr size_t kReadSize = 16 << 10;
 constexpr size_t kMaxControl = 64 << 10;
 constexpr size_t kSendChunk = 32 << 10;
-constexpr size_t kMaxInbound = 1 << 20;      // unread bytes of one stream that stop the connection
-constexpr size_t kMaxStreams = 1000;         // that nobody has accepted, and altogether
+constexpr size_t kMaxInbound = 1 << 20;  // unread bytes of one stream that stop the connection
+constexpr size_t kMaxStreams = 1000;     // that nobody has accepted, and altogether
 constexpr auto kReplyLimit = std::chrono::seconds(30);
 
-enum FrameType : uint16_t { kSynStream = 1, kSynReply = 2, kRstStream = 3, kSettings = 4, kPing = 6, kGoAway = 7, kHeaders = 8 };
-enum ResetCode : uint32_t { kProtocolError = 1, kInvalidStream = 2, kRefusedStream = 3, kCancel = 5 };
+enum FrameType : uint16_t {
+  kSynStream = 1,
+  kSynReply = 2,
+  kRstStream = 3,
+  kSettings = 4,
+  kPing = 6,
+  kGoAway = 7,
+  kHeaders = 8
+};
+enum ResetCode : uint32_t {
+  kProtocolError = 1,
+  kInvalidStream = 2,
+  kRefusedStream = 3,
+  kCancel = 5
+};
 constexpr uint8_t kFin = 1, kUnidirectional = 2;
 
 struct StreamState {
@@ -52,7 +65,10 @@ std::string control_frame(FrameType type, uint8_t flags, std::string_view payloa
 // Shared by the connection object, its streams and the reading coroutine.
 struct Connection {
   Connection(Executor e, std::unique_ptr<ByteStream> s, bool is_server)
-      : executor(std::move(e)), stream(std::move(s)), server(is_server), next_id(is_server ? 2 : 1) {}
+      : executor(std::move(e)),
+        stream(std::move(s)),
+        server(is_server),
+        next_id(is_server ? 2 : 1) {}
 
   const Executor executor;
   std::unique_ptr<ByteStream> stream;
@@ -63,7 +79,8 @@ struct Connection {
   std::deque<StreamPtr> accepted;
   Event acceptable, room, over;
   Gate writing;
-  // Replies that the reader owes (pongs, resets); sent by one coroutine so that reading never waits for writing.
+  // Replies that the reader owes (pongs, resets); sent by one coroutine so that reading never waits
+  // for writing.
   std::string owed;
   bool paying = false;
   bool closed = false;
@@ -97,8 +114,10 @@ using ConnectionPtr = std::shared_ptr<Connection>;
 Status closed_error() { return Status::error("spdy: connection closed"); }
 Status reset_error() { return Status::error("stream reset"); }
 
-// The header block is made inside the gate: the peer must see blocks in the order of their compression.
-Task<Status> send_syn(ConnectionPtr connection, FrameType type, StreamPtr state, const Headers* headers) {
+// The header block is made inside the gate: the peer must see blocks in the order of their
+// compression.
+Task<Status> send_syn(ConnectionPtr connection, FrameType type, StreamPtr state,
+                      const Headers* headers) {
   co_await connection->writing.enter();
   Status status = connection->closed ? closed_error() : Status();
   if (status.ok()) {
@@ -126,12 +145,15 @@ Task<Status> send_data(ConnectionPtr connection, StreamPtr state, std::string da
     Status status;
     size_t count = std::min(kSendChunk, data.size() - at);
     bool last = at + count == data.size();
-    if (connection->closed) status = closed_error();
-    else if (state->dead || (state->out_end && !fin)) status = reset_error();
+    if (connection->closed)
+      status = closed_error();
+    else if (state->dead || (state->out_end && !fin))
+      status = reset_error();
     if (status.ok()) {
       std::string head;
       put_u32(&head, state->id);
-      put_u32(&head, (last && fin ? static_cast<uint32_t>(kFin) << 24 : 0u) | static_cast<uint32_t>(count));
+      put_u32(&head, (last && fin ? static_cast<uint32_t>(kFin) << 24 : 0u) |
+                         static_cast<uint32_t>(count));
       Body body;
       body.append(Slice::of_static(head));
       body.append(Slice::of_static(std::string_view(data).substr(at, count)));
@@ -198,8 +220,10 @@ Status on_syn_stream(const ConnectionPtr& connection, uint8_t flags, std::string
   return Status();
 }
 
-// SYN_REPLY and HEADERS: the block has to be decoded in any case, since it moves the shared state along.
-Status on_headers(const ConnectionPtr& connection, FrameType type, uint8_t flags, std::string_view payload) {
+// SYN_REPLY and HEADERS: the block has to be decoded in any case, since it moves the shared state
+// along.
+Status on_headers(const ConnectionPtr& connection, FrameType type, uint8_t flags,
+                  std::string_view payload) {
   if (payload.size() < 4) return Status::error("spdy: short frame");
   uint32_t id = get_u32(payload, 0) & 0x7fffffff;
   Headers ignored;
@@ -214,11 +238,14 @@ Status on_headers(const ConnectionPtr& connection, FrameType type, uint8_t flags
   return Status();
 }
 
-Status on_control(const ConnectionPtr& connection, uint16_t type, uint8_t flags, std::string_view payload) {
+Status on_control(const ConnectionPtr& connection, uint16_t type, uint8_t flags,
+                  std::string_view payload) {
   switch (type) {
-    case kSynStream: return on_syn_stream(connection, flags, payload);
+    case kSynStream:
+      return on_syn_stream(connection, flags, payload);
     case kSynReply:
-    case kHeaders: return on_headers(connection, static_cast<FrameType>(type), flags, payload);
+    case kHeaders:
+      return on_headers(connection, static_cast<FrameType>(type), flags, payload);
     case kRstStream: {
       if (payload.size() < 8) return Status::error("spdy: short RST_STREAM");
       auto at = connection->streams.find(get_u32(payload, 0) & 0x7fffffff);
@@ -234,12 +261,15 @@ Status on_control(const ConnectionPtr& connection, uint16_t type, uint8_t flags,
       if (theirs) owe(connection, control_frame(kPing, 0, payload));
       return Status();
     }
-    case kGoAway: return Status::error("spdy: the peer is going away");
-    default: return Status();  // SETTINGS, WINDOW_UPDATE and what may come: of no consequence here
+    case kGoAway:
+      return Status::error("spdy: the peer is going away");
+    default:
+      return Status();  // SETTINGS, WINDOW_UPDATE and what may come: of no consequence here
   }
 }
 
-Task<Status> on_data(ConnectionPtr connection, uint32_t id, uint8_t flags, std::string_view payload) {
+Task<Status> on_data(ConnectionPtr connection, uint32_t id, uint8_t flags,
+                     std::string_view payload) {
   auto at = connection->streams.find(id);
   if (at == connection->streams.end()) {
     if (!payload.empty() && id > connection->last_peer_id && id >= connection->next_id)
@@ -253,17 +283,21 @@ Task<Status> on_data(ConnectionPtr connection, uint32_t id, uint8_t flags, std::
     state->readable.set();
     connection->forget(state);
   }
-  while (state->inbound.size() > kMaxInbound && !state->dead && !connection->closed) co_await connection->room.wait();
+  while (state->inbound.size() > kMaxInbound && !state->dead && !connection->closed)
+    co_await connection->room.wait();
   co_return Status();
 }
 
-// Takes what it can from `bytes`: one control frame, a frame's head, or some of a data frame's payload. 0: more is needed.
+// Takes what it can from `bytes`: one control frame, a frame's head, or some of a data frame's
+// payload. 0: more is needed.
 struct FrameReader {
   uint32_t data_stream = 0;
-  size_t data_left = 0;  // of the data frame being read; such a frame may have 16 MB, so it is never held whole
+  size_t data_left =
+      0;  // of the data frame being read; such a frame may have 16 MB, so it is never held whole
   uint8_t data_flags = 0;
 
-  static Task<Status> step(ConnectionPtr connection, FrameReader* reader, std::string_view bytes, size_t* used) {
+  static Task<Status> step(ConnectionPtr connection, FrameReader* reader, std::string_view bytes,
+                           size_t* used) {
     *used = 0;
     if (reader->data_left > 0) {
       std::string_view payload = bytes.substr(0, reader->data_left);
@@ -291,7 +325,8 @@ struct FrameReader {
     if (length > kMaxControl) co_return Status::error("spdy: frame is too large");
     if (bytes.size() < 8 + length) co_return Status();
     *used = 8 + length;
-    co_return on_control(connection, static_cast<uint16_t>(first & 0xffff), flags, bytes.substr(8, length));
+    co_return on_control(connection, static_cast<uint16_t>(first & 0xffff), flags,
+                         bytes.substr(8, length));
   }
 };
 
@@ -318,14 +353,16 @@ Task<Status> read_frames(ConnectionPtr connection) {
 }
 
 Task<void> read_loop(ConnectionPtr connection) {
-  // What the peer sent before it left stays readable: streams end rather than break when theirs were finished.
+  // What the peer sent before it left stays readable: streams end rather than break when theirs
+  // were finished.
   Status ignored = co_await read_frames(connection);
   connection->close();
 }
 
 class StreamImpl final : public SpdyStream {
  public:
-  StreamImpl(ConnectionPtr connection, StreamPtr state) : connection_(std::move(connection)), state_(std::move(state)) {}
+  StreamImpl(ConnectionPtr connection, StreamPtr state)
+      : connection_(std::move(connection)), state_(std::move(state)) {}
   ~StreamImpl() override {
     if (!state_->in_end || !state_->out_end) reset();
     // Nobody will read what came: the connection must not wait for that.
@@ -464,7 +501,8 @@ class ConnectionImpl final : public SpdyConnection {
 
 }  // namespace
 
-std::unique_ptr<SpdyConnection> make_spdy(Executor executor, std::unique_ptr<ByteStream> stream, bool server) {
+std::unique_ptr<SpdyConnection> make_spdy(Executor executor, std::unique_ptr<ByteStream> stream,
+                                          bool server) {
   auto connection = std::make_shared<Connection>(executor, std::move(stream), server);
   spawn(executor, read_loop(connection));
   return std::make_unique<ConnectionImpl>(std::move(connection));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// SPDY/3.1 as kubectl exec, attach and port-forward speak it over an upgraded connection, and as containerd's streaming server
-// does. Like upstream's implementation (moby/spdystream) it has no per-stream windows: a stream that nobody reads holds up the
-// connection once a megabyte waits. Either side. All on one executor; any number of streams, one reader a stream, any number
-// of writers.
+// SPDY/3.1 as kubectl exec, attach and port-forward speak it over an upgraded connection, and as
+// containerd's streaming server does. Like upstream's implementation (moby/spdystream) it has no
+// per-stream windows: a stream that nobody reads holds up the connection once a megabyte waits.
+// Either side. All on one executor; any number of streams, one reader a stream, any number of
+// writers.
 #pragma once
 
 #include <memory>
@@ -18,13 +19,14 @@ class SpdyStream {
  public:
   virtual ~SpdyStream() = default;  // an unfinished stream is reset
   virtual uint32_t id() const = 0;
-  virtual const Headers& headers() const = 0;  // of the one who opened it
+  virtual const Headers& headers() const = 0;    // of the one who opened it
   virtual Task<Result<std::string>> read() = 0;  // "" at the end
   virtual Task<Status> write(std::string data) = 0;
   virtual Task<Status> finish() = 0;  // nothing more from this side
   virtual void reset() = 0;           // both directions, at once
   virtual bool closed() const = 0;    // reset, or the connection has gone
-  // Accepted streams only: confirms the stream; accept() leaves that to its caller. To refuse, reset().
+  // Accepted streams only: confirms the stream; accept() leaves that to its caller. To refuse,
+  // reset().
   virtual Task<Status> reply() = 0;
 };
 
@@ -41,6 +43,7 @@ class SpdyConnection {
 };
 
 // Starts reading at once.
-std::unique_ptr<SpdyConnection> make_spdy(Executor executor, std::unique_ptr<ByteStream> stream, bool server);
+std::unique_ptr<SpdyConnection> make_spdy(Executor executor, std::unique_ptr<ByteStream> stream,
+                                          bool server);
 
 }  // namespace knarr::net

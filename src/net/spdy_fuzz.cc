@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes into a SPDY server that echoes every stream. A leading byte chooses whether plain header blocks are deflated first, so
-// that the fuzzer need not learn zlib.
+// Bytes into a SPDY server that echoes every stream. A leading byte chooses whether plain header
+// blocks are deflated first, so that the fuzzer need not learn zlib.
 #include <cstdint>
 
 #include "net/fuzz_session.h"

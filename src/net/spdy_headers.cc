@@ -13,20 +13,29 @@ constexpr size_t kMaxDecoded = 256 << 10;
 
 // The first part of the dictionary: each word after its length in four bytes.
 constexpr std::string_view kWords =
-    "options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age allow "
-    "authorization cache-control connection content-base content-encoding content-language content-length content-location "
-    "content-md5 content-range content-type date etag expect expires from host if-match if-modified-since if-none-match "
-    "if-range if-unmodified-since last-modified location max-forwards pragma proxy-authenticate proxy-authorization range "
-    "referer retry-after server te trailer transfer-encoding upgrade user-agent vary via warning www-authenticate method get "
+    "options head post put delete trace accept accept-charset accept-encoding accept-language "
+    "accept-ranges age allow "
+    "authorization cache-control connection content-base content-encoding content-language "
+    "content-length content-location "
+    "content-md5 content-range content-type date etag expect expires from host if-match "
+    "if-modified-since if-none-match "
+    "if-range if-unmodified-since last-modified location max-forwards pragma proxy-authenticate "
+    "proxy-authorization range "
+    "referer retry-after server te trailer transfer-encoding upgrade user-agent vary via warning "
+    "www-authenticate method get "
     "status";
 // Two more values among the words have blanks or capitals of their own.
-constexpr std::string_view kMoreWords[] = {"200 OK", "version", "HTTP/1.1", "url", "public", "set-cookie", "keep-alive", "origin"};
+constexpr std::string_view kMoreWords[] = {"200 OK", "version",    "HTTP/1.1",   "url",
+                                           "public", "set-cookie", "keep-alive", "origin"};
 constexpr std::string_view kTail =
     "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505"
-    "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 Unauthorized403 Forbidden"
+    "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 "
+    "Unauthorized403 Forbidden"
     "404 Not Found500 Internal Server Error501 Not Implemented503 Service Unavailable"
-    "Jan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue, Wed, Thu, Fri, Sat, Sun, GMT"
-    "chunked,text/html,image/png,image/jpg,image/gif,application/xml,application/xhtml+xml,text/plain,text/javascript,public"
+    "Jan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue, Wed, Thu, Fri, Sat, Sun, "
+    "GMT"
+    "chunked,text/html,image/png,image/jpg,image/gif,application/xml,application/xhtml+xml,text/"
+    "plain,text/javascript,public"
     "privatemax-age=gzip,deflate,sdchcharset=utf-8charset=iso-8859-1,utf-,*,enq=0.";
 
 void put_u32(std::string* out, size_t value) {
@@ -54,7 +63,9 @@ const std::string& dictionary() {
   return text;
 }
 
-Bytef* bytes_of(std::string_view text) { return reinterpret_cast<Bytef*>(const_cast<char*>(text.data())); }
+Bytef* bytes_of(std::string_view text) {
+  return reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+}
 
 bool take_u32(std::string_view* text, uint32_t* value) {
   if (text->size() < 4) return false;
@@ -77,7 +88,8 @@ Status parse_pairs(std::string_view text, Headers* headers) {
   if (!take_u32(&text, &count)) return Status::error("spdy: truncated header block");
   for (uint32_t i = 0; i < count; ++i) {
     std::string_view name, values;
-    if (!take_string(&text, &name) || !take_string(&text, &values)) return Status::error("spdy: truncated header block");
+    if (!take_string(&text, &name) || !take_string(&text, &values))
+      return Status::error("spdy: truncated header block");
     if (name.empty()) return Status::error("spdy: empty header name");
     // Several values of one name are joined by NUL.
     while (true) {
@@ -98,9 +110,11 @@ struct SpdyHeaderCodec::Impl {
 
 SpdyHeaderCodec::SpdyHeaderCodec() : impl_(std::make_unique<Impl>()) {
   // A small window and memory level: these blocks are tiny, and each connection has two.
-  KNARR_CHECK(deflateInit2(&impl_->deflater, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 11, 1, Z_DEFAULT_STRATEGY) == Z_OK);
+  KNARR_CHECK(deflateInit2(&impl_->deflater, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 11, 1,
+                           Z_DEFAULT_STRATEGY) == Z_OK);
   const std::string& words = dictionary();
-  KNARR_CHECK(deflateSetDictionary(&impl_->deflater, bytes_of(words), static_cast<uInt>(words.size())) == Z_OK);
+  KNARR_CHECK(deflateSetDictionary(&impl_->deflater, bytes_of(words),
+                                   static_cast<uInt>(words.size())) == Z_OK);
   KNARR_CHECK(inflateInit(&impl_->inflater) == Z_OK);
 }
 
@@ -115,9 +129,12 @@ std::string SpdyHeaderCodec::encode(const Headers& headers) {
   for (const auto& [name, value] : headers.fields()) {
     std::string lower = name;
     for (char& c : lower) c = ascii_lower(c);
-    auto at = std::find_if(pairs.begin(), pairs.end(), [&](const auto& pair) { return pair.first == lower; });
-    if (at == pairs.end()) pairs.emplace_back(std::move(lower), value);
-    else at->second += std::string(1, '\0') + value;
+    auto at = std::find_if(pairs.begin(), pairs.end(),
+                           [&](const auto& pair) { return pair.first == lower; });
+    if (at == pairs.end())
+      pairs.emplace_back(std::move(lower), value);
+    else
+      at->second += std::string(1, '\0') + value;
   }
   std::string plain;
   put_u32(&plain, pairs.size());
@@ -156,7 +173,8 @@ Status SpdyHeaderCodec::decode(std::string_view block, Headers* headers) {
     }
     plain.append(buffer, sizeof(buffer) - z.avail_out);
     if (plain.size() > kMaxDecoded) return Status::error("spdy: header block is too large");
-    if (outcome != Z_OK && outcome != Z_BUF_ERROR) return Status::error("spdy: malformed header block");
+    if (outcome != Z_OK && outcome != Z_BUF_ERROR)
+      return Status::error("spdy: malformed header block");
     if (z.avail_out > 0) break;  // all input is used up
   }
   return parse_pairs(plain, headers);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SPDY/3's header blocks: name/value pairs, deflated with a dictionary that the protocol prescribes, one zlib stream a direction
-// and connection. Internal.
+// SPDY/3's header blocks: name/value pairs, deflated with a dictionary that the protocol
+// prescribes, one zlib stream a direction and connection. Internal.
 #pragma once
 
 #include <memory>

@@ -94,8 +94,9 @@ Task<void> talk(TestBed* bed) {
 TEST_F(Spdy, StreamsBothWays) { run(talk(this)); }
 
 Task<void> nonsense(TestBed* bed) {
-  std::vector<std::string> inputs = {std::string(100, '\xff'), std::string("\x80\x03\0\1\0\0\0\x0a", 8) + std::string(10, '\0'),
-                                     std::string("\x80\x02\0\1\0\0\0\x0a", 8), std::string("\0\0\0\1\0\xff\xff\xff", 8)};
+  std::vector<std::string> inputs = {
+      std::string(100, '\xff'), std::string("\x80\x03\0\1\0\0\0\x0a", 8) + std::string(10, '\0'),
+      std::string("\x80\x02\0\1\0\0\0\x0a", 8), std::string("\0\0\0\1\0\xff\xff\xff", 8)};
   for (const std::string& input : inputs) {
     auto [a, b] = make_pipe(bed->executor());
     std::unique_ptr<SpdyConnection> server = make_spdy(bed->executor(), std::move(a), true);

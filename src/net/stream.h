@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A byte stream whatever carries it: TCP, TLS, a Unix socket, a hijacked HTTP/1.1 connection, a pipe in memory.
-// One reader and one writer at a time; everything on the executor the stream was made for.
+// A byte stream whatever carries it: TCP, TLS, a Unix socket, a hijacked HTTP/1.1 connection, a
+// pipe in memory. One reader and one writer at a time; everything on the executor the stream was
+// made for.
 #pragma once
 
 #include <cstddef>
@@ -20,10 +21,11 @@ class ByteStream {
   virtual ~ByteStream() = default;
   // At least one byte, or 0 at the end of the stream.
   virtual Task<Result<size_t>> read(char* buffer, size_t size) = 0;
-  virtual Task<Status> write(std::string_view bytes) = 0;  // all of it; the caller keeps `bytes` alive
-  virtual Task<Status> write(const Body& body) = 0;        // gathered
-  virtual void shutdown_write() = 0;                       // half-close where the carrier can
-  virtual void close() = 0;                                // pending operations fail; idempotent
+  virtual Task<Status> write(
+      std::string_view bytes) = 0;                   // all of it; the caller keeps `bytes` alive
+  virtual Task<Status> write(const Body& body) = 0;  // gathered
+  virtual void shutdown_write() = 0;                 // half-close where the carrier can
+  virtual void close() = 0;                          // pending operations fail; idempotent
 };
 
 // Two connected ends in memory.

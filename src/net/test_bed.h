@@ -30,7 +30,8 @@ class TestBed : public ::testing::Test {
     return fmt::format("127.0.0.1:{}", *port);
   }
 
-  std::shared_ptr<Client> client(const std::string& address, HttpVersion version = HttpVersion::kAuto,
+  std::shared_ptr<Client> client(const std::string& address,
+                                 HttpVersion version = HttpVersion::kAuto,
                                  std::shared_ptr<TlsClientContext> tls = nullptr) {
     ClientOptions options;
     options.address = address;

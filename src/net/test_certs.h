@@ -32,10 +32,12 @@ class TestCa {
   const std::string& pem() const { return pem_; }
 
   // sans: "DNS:localhost,IP:127.0.0.1"; "" for a client certificate.
-  TestCert issue(const std::string& common_name, const std::string& sans, const std::string& organization = "") const {
+  TestCert issue(const std::string& common_name, const std::string& sans,
+                 const std::string& organization = "") const {
     Key key = new_key();
     Cert cert = new_cert(common_name, organization, key.get(), cert_.get(), key_.get());
-    add(cert.get(), cert_.get(), NID_ext_key_usage, sans.empty() ? "clientAuth" : "serverAuth,clientAuth");
+    add(cert.get(), cert_.get(), NID_ext_key_usage,
+        sans.empty() ? "clientAuth" : "serverAuth,clientAuth");
     if (!sans.empty()) add(cert.get(), cert_.get(), NID_subject_alt_name, sans.c_str());
     KNARR_CHECK(X509_sign(cert.get(), key_.get(), EVP_sha256()) > 0);
     return {to_pem(cert.get()), key_to_pem(key.get())};
@@ -53,7 +55,8 @@ class TestCa {
 
   static Key new_key() { return Key(EVP_EC_gen("P-256")); }
 
-  static Cert new_cert(const std::string& name, const std::string& organization, EVP_PKEY* key, X509* issuer, EVP_PKEY*) {
+  static Cert new_cert(const std::string& name, const std::string& organization, EVP_PKEY* key,
+                       X509* issuer, EVP_PKEY*) {
     static int serial = static_cast<int>(::getpid()) * 100;
     Cert cert(X509_new());
     X509_set_version(cert.get(), 2);
@@ -62,7 +65,8 @@ class TestCa {
     X509_gmtime_adj(X509_getm_notAfter(cert.get()), 86400);
     X509_NAME* subject = X509_get_subject_name(cert.get());
     auto entry = [subject](const char* field, const std::string& value) {
-      X509_NAME_add_entry_by_txt(subject, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()),
+      X509_NAME_add_entry_by_txt(subject, field, MBSTRING_UTF8,
+                                 reinterpret_cast<const unsigned char*>(value.data()),
                                  static_cast<int>(value.size()), -1, 0);
     };
     if (!organization.empty()) entry("O", organization);

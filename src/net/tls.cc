@@ -13,13 +13,14 @@ namespace knarr::net {
 
 namespace {
 
-constexpr size_t kReadSize = 17 << 10;      // one full record and its overhead
-constexpr size_t kRecordSize = 16 << 10;    // the most plain text in a record
-constexpr size_t kFlushSize = 128 << 10;    // cipher text handed to the carrier at once
-constexpr size_t kKeepCapacity = 20 << 10;  // an idle connection does not hold more than this for output
+constexpr size_t kReadSize = 17 << 10;    // one full record and its overhead
+constexpr size_t kRecordSize = 16 << 10;  // the most plain text in a record
+constexpr size_t kFlushSize = 128 << 10;  // cipher text handed to the carrier at once
+constexpr size_t kKeepCapacity =
+    20 << 10;  // an idle connection does not hold more than this for output
 
-// Shared by the stream and its running operations. OpenSSL sees a BIO whose input is what was read last and whose output
-// piles up until flush(); so SSL calls never block and never nest.
+// Shared by the stream and its running operations. OpenSSL sees a BIO whose input is what was read
+// last and whose output piles up until flush(); so SSL calls never block and never nest.
 struct TlsState {
   explicit TlsState(Executor e) : executor(std::move(e)) {}
   Executor executor;
@@ -155,7 +156,8 @@ class TlsStream final : public ByteStream {
     co_return Status();
   }
 
-  // Slices are gathered into full records: what a record costs does not depend on how many slices it came from.
+  // Slices are gathered into full records: what a record costs does not depend on how many slices
+  // it came from.
   Task<Status> write(const Body& body) override {
     std::shared_ptr<TlsState> state = state_;
     static thread_local char staging[kRecordSize];  // never in use across a suspension
@@ -196,8 +198,10 @@ class TlsStream final : public ByteStream {
   void close() override {
     if (state_->closed) return;
     state_->closed = true;
-    if (state_->in_eof || state_->flushing) state_->under->close();
-    else spawn(state_->executor, send_close_notify(state_, true));
+    if (state_->in_eof || state_->flushing)
+      state_->under->close();
+    else
+      spawn(state_->executor, send_close_notify(state_, true));
   }
 
  private:
@@ -213,7 +217,8 @@ class TlsStream final : public ByteStream {
     return Status();
   }
 
-  // The peer must be able to tell an end from a cut. Closing does not wait for it longer than a moment.
+  // The peer must be able to tell an end from a cut. Closing does not wait for it longer than a
+  // moment.
   static Task<void> send_close_notify(std::shared_ptr<TlsState> state, bool then_close) {
     ERR_clear_error();
     SSL_shutdown(state->ssl.get());
@@ -221,8 +226,10 @@ class TlsStream final : public ByteStream {
     Alarm alarm(state->executor);
     if (then_close) alarm.arm(std::chrono::seconds(1), [state] { state->under->close(); });
     Status status = co_await TlsState::flush(state);
-    if (then_close) state->under->close();
-    else if (status.ok()) state->under->shutdown_write();
+    if (then_close)
+      state->under->close();
+    else if (status.ok())
+      state->under->shutdown_write();
   }
 
   std::shared_ptr<TlsState> state_;
@@ -230,7 +237,8 @@ class TlsStream final : public ByteStream {
 
 // Somebody left the "s" out of the URL. Go's answer, without TLS.
 Task<void> explain_to_plain_http(TlsState* state) {
-  std::string_view answer = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+  std::string_view answer =
+      "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
   Status ignored = co_await state->under->write(answer);
   state->under->shutdown_write();
 }
@@ -252,7 +260,8 @@ Task<Status> handshake(std::shared_ptr<TlsState> state, Duration timeout) {
     int outcome = SSL_do_handshake(state->ssl.get());
     int error = outcome == 1 ? SSL_ERROR_NONE : SSL_get_error(state->ssl.get(), outcome);
     std::string reason;
-    if (error != SSL_ERROR_NONE && error != SSL_ERROR_WANT_READ) reason = take_openssl_errors("EOF");
+    if (error != SSL_ERROR_NONE && error != SSL_ERROR_WANT_READ)
+      reason = take_openssl_errors("EOF");
     // Also on failure: the alert tells the peer why.
     Status flushed = co_await TlsState::flush(state);
     if (*timed_out) co_return Status::error("net/http: TLS handshake timeout");
@@ -288,11 +297,13 @@ void describe_client(SSL* ssl, Peer* peer) {
   if (leaf == nullptr) return;
   peer->certificates.push_back(der_of(leaf));
   if (STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl)) {
-    for (int i = 0; i < sk_X509_num(chain); ++i) peer->certificates.push_back(der_of(sk_X509_value(chain, i)));
+    for (int i = 0; i < sk_X509_num(chain); ++i)
+      peer->certificates.push_back(der_of(sk_X509_value(chain, i)));
   }
   peer->certificate_verified = SSL_get_verify_result(ssl) == X509_V_OK;
   // A resumed session carries the verdict of its first handshake, which may have become too old.
-  if (SSL_session_reused(ssl) && (X509_cmp_current_time(X509_get0_notAfter(leaf)) <= 0)) peer->certificate_verified = false;
+  if (SSL_session_reused(ssl) && (X509_cmp_current_time(X509_get0_notAfter(leaf)) <= 0))
+    peer->certificate_verified = false;
 }
 
 // Go's words, which users of kubectl know.
@@ -325,8 +336,8 @@ Status explain_client_failure(Status status, SSL* ssl, const std::string& host) 
 
 Status name_server(SSL* ssl, const std::string& name, bool verify) {
   unsigned char address[16];
-  bool is_address =
-      ::inet_pton(AF_INET, name.c_str(), address) == 1 || ::inet_pton(AF_INET6, name.c_str(), address) == 1;
+  bool is_address = ::inet_pton(AF_INET, name.c_str(), address) == 1 ||
+                    ::inet_pton(AF_INET6, name.c_str(), address) == 1;
   if (!is_address && !name.empty()) SSL_set_tlsext_host_name(ssl, name.c_str());
   if (!verify || name.empty()) return Status();
   X509_VERIFY_PARAM* param = SSL_get0_param(ssl);
@@ -339,7 +350,8 @@ Status name_server(SSL* ssl, const std::string& name, bool verify) {
 
 }  // namespace
 
-Task<Result<TlsResult>> tls_accept(std::unique_ptr<ByteStream> under, std::shared_ptr<TlsServerContext> context,
+Task<Result<TlsResult>> tls_accept(std::unique_ptr<ByteStream> under,
+                                   std::shared_ptr<TlsServerContext> context,
                                    std::shared_ptr<Peer> peer, Duration timeout) {
   Executor executor = co_await this_executor();
   auto state = std::make_shared<TlsState>(executor);
@@ -355,8 +367,9 @@ Task<Result<TlsResult>> tls_accept(std::unique_ptr<ByteStream> under, std::share
   co_return std::move(result);
 }
 
-Task<Result<TlsResult>> tls_connect(std::unique_ptr<ByteStream> under, std::shared_ptr<TlsClientContext> context,
-                                    std::string host, std::vector<std::string> protocols, Duration timeout) {
+Task<Result<TlsResult>> tls_connect(std::unique_ptr<ByteStream> under,
+                                    std::shared_ptr<TlsClientContext> context, std::string host,
+                                    std::vector<std::string> protocols, Duration timeout) {
   Executor executor = co_await this_executor();
   auto state = std::make_shared<TlsState>(executor);
   state->under = std::move(under);
@@ -372,7 +385,8 @@ Task<Result<TlsResult>> tls_connect(std::unique_ptr<ByteStream> under, std::shar
     offer += protocol;
   }
   if (!offer.empty())
-    SSL_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(offer.data()), static_cast<unsigned>(offer.size()));
+    SSL_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(offer.data()),
+                        static_cast<unsigned>(offer.size()));
   Status status = co_await handshake(state, timeout);
   if (!status.ok()) co_return explain_client_failure(status, ssl, name);
   TlsResult result;

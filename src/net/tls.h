@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a TLS endpoint needs. Files are looked at again when their modification time changes, so that renewed certificates
-// are used without a restart. TLS 1.2 and 1.3.
+// What a TLS endpoint needs. Files are looked at again when their modification time changes, so
+// that renewed certificates are used without a restart. TLS 1.2 and 1.3.
 #pragma once
 
 #include <memory>
@@ -11,14 +11,14 @@
 namespace knarr::net {
 
 struct TlsServerOptions {
-  std::string cert_file, key_file;      // PEM
-  std::string client_ca_file;           // "" = do not ask for client certificates; else ask, do not require
+  std::string cert_file, key_file;  // PEM
+  std::string client_ca_file;  // "" = do not ask for client certificates; else ask, do not require
 };
 struct TlsClientOptions {
-  std::string ca_file, ca_pem;          // one of them; both empty = system roots
-  std::string cert_file, key_file;      // client certificate; or
+  std::string ca_file, ca_pem;      // one of them; both empty = system roots
+  std::string cert_file, key_file;  // client certificate; or
   std::string cert_pem, key_pem;
-  std::string server_name;              // SNI and verification; "" = the host dialled
+  std::string server_name;  // SNI and verification; "" = the host dialled
   bool insecure_skip_verify = false;
 };
 

@@ -16,14 +16,16 @@ using BioPtr = std::unique_ptr<BIO, Freer<BIO_free_all>>;
 using X509Ptr = std::unique_ptr<X509, Freer<X509_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 
-// Certificates are judged after the handshake, so that a client without a good one can still show a token.
+// Certificates are judged after the handshake, so that a client without a good one can still show a
+// token.
 int accept_any(int, X509_STORE_CTX*) { return 1; }
 
-int select_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned int in_size,
-                    void*) {
+int select_protocol(SSL*, const unsigned char** out, unsigned char* out_size,
+                    const unsigned char* in, unsigned int in_size, void*) {
   static constexpr unsigned char kOurs[] = "\x02h2\x08http/1.1";
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, kOurs, sizeof(kOurs) - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED)
+  if (SSL_select_next_proto(&chosen, out_size, kOurs, sizeof(kOurs) - 1, in, in_size) !=
+      OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_NOACK;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
@@ -33,7 +35,8 @@ Result<SslContextPtr> new_context(const SSL_METHOD* method) {
   SslContextPtr context(SSL_CTX_new(method));
   if (context == nullptr) return Status::error(take_openssl_errors("SSL_CTX_new"));
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                         SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   return context;
@@ -121,7 +124,8 @@ Result<SslPtr> ReloadingContext::make_ssl() {
     checked_ = now;
     std::vector<int64_t> current = stamps();
     if (current != stamps_) {
-      // A pair that is being replaced may not fit together yet; then the old one serves and the next look tries again.
+      // A pair that is being replaced may not fit together yet; then the old one serves and the
+      // next look tries again.
       Result<SslContextPtr> fresh = build();
       if (fresh.ok()) {
         context_ = std::move(*fresh);
@@ -144,12 +148,14 @@ TlsServerContext::TlsServerContext(TlsServerOptions options)
 Result<SslContextPtr> TlsServerContext::build() const {
   TRY_ASSIGN(SslContextPtr context, new_context(TLS_server_method()));
   TRY(use_file_pair(context.get(), options_.cert_file, options_.key_file));
-  if (SSL_CTX_check_private_key(context.get()) != 1) return Status::error(take_openssl_errors("key mismatch"));
+  if (SSL_CTX_check_private_key(context.get()) != 1)
+    return Status::error(take_openssl_errors("key mismatch"));
   if (!options_.client_ca_file.empty()) {
     const char* file = options_.client_ca_file.c_str();
     if (SSL_CTX_load_verify_locations(context.get(), file, nullptr) != 1)
       return Status::error(take_openssl_errors("CA bundle")).with_context(options_.client_ca_file);
-    if (STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(file)) SSL_CTX_set_client_CA_list(context.get(), names);
+    if (STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(file))
+      SSL_CTX_set_client_CA_list(context.get(), names);
     SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, accept_any);
     SSL_CTX_set_verify_depth(context.get(), 8);
   }
@@ -169,7 +175,8 @@ Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(TlsServerOption
 }
 
 TlsClientContext::TlsClientContext(TlsClientOptions options)
-    : ReloadingContext(non_empty({options.ca_file, options.cert_file, options.key_file})), options_(std::move(options)) {}
+    : ReloadingContext(non_empty({options.ca_file, options.cert_file, options.key_file})),
+      options_(std::move(options)) {}
 
 Result<SslContextPtr> TlsClientContext::build() const {
   TRY_ASSIGN(SslContextPtr context, new_context(TLS_client_method()));

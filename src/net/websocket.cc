@@ -14,11 +14,19 @@ namespace {
 constexpr size_t kReadSize = 16 << 10;
 constexpr size_t kMaxControl = 125;
 
-enum Opcode : uint8_t { kContinuation = 0, kText = 1, kBinary = 2, kClose = 8, kPing = 9, kPong = 10 };
+enum Opcode : uint8_t {
+  kContinuation = 0,
+  kText = 1,
+  kBinary = 2,
+  kClose = 8,
+  kPing = 9,
+  kPong = 10
+};
 
 std::string base64(std::string_view bytes) {
   std::string text(4 * ((bytes.size() + 2) / 3), '\0');
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), reinterpret_cast<const unsigned char*>(bytes.data()),
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                  reinterpret_cast<const unsigned char*>(bytes.data()),
                   static_cast<int>(bytes.size()));
   return text;
 }
@@ -97,7 +105,8 @@ std::string make_frame(const Socket& socket, uint8_t opcode, std::string_view da
   size_t extra = data.size() < 126 ? 0 : data.size() < 65536 ? 2 : 8;
   uint8_t length = extra == 0 ? static_cast<uint8_t>(data.size()) : extra == 2 ? 126 : 127;
   frame.push_back(static_cast<char>(masked | length));
-  for (size_t i = extra; i > 0; --i) frame.push_back(static_cast<char>(data.size() >> (8 * (i - 1))));
+  for (size_t i = extra; i > 0; --i)
+    frame.push_back(static_cast<char>(data.size() >> (8 * (i - 1))));
   char mask[4] = {};
   if (!socket.server) {
     RAND_bytes(reinterpret_cast<unsigned char*>(mask), 4);
@@ -151,7 +160,8 @@ Task<Status> fill(SocketPtr socket) {
 }
 
 // One frame of a checked size. On a violation `violation` is the code to close with.
-Task<Status> read_frame(SocketPtr socket, size_t room, FrameHead* head, std::string* data, uint16_t* violation) {
+Task<Status> read_frame(SocketPtr socket, size_t room, FrameHead* head, std::string* data,
+                        uint16_t* violation) {
   HeadState state = parse_frame_head(socket->buffered(), head);
   while (state == HeadState::kMore) {
     Status filled = co_await fill(socket);
@@ -159,7 +169,8 @@ Task<Status> read_frame(SocketPtr socket, size_t room, FrameHead* head, std::str
     state = parse_frame_head(socket->buffered(), head);
   }
   bool control = (head->opcode & 8) != 0;
-  if (state == HeadState::kBad || head->masked != socket->server || (control && (head->length > kMaxControl || !head->fin))) {
+  if (state == HeadState::kBad || head->masked != socket->server ||
+      (control && (head->length > kMaxControl || !head->fin))) {
     *violation = 1002;
     co_return Status::error("websocket: protocol error");
   }
@@ -213,8 +224,10 @@ Task<Result<std::optional<WebSocketMessage>>> read_message(SocketPtr socket) {
     } else if (head.opcode != kPong) {
       if (head.opcode != kContinuation) message.binary = head.opcode == kBinary;
       started = true;
-      if (message.data.empty()) message.data = std::move(data);
-      else message.data += data;
+      if (message.data.empty())
+        message.data = std::move(data);
+      else
+        message.data += data;
       if (head.fin) co_return std::optional<WebSocketMessage>(std::move(message));
     }
   }
@@ -222,7 +235,9 @@ Task<Result<std::optional<WebSocketMessage>>> read_message(SocketPtr socket) {
 
 class WebSocketImpl final : public WebSocket {
  public:
-  WebSocketImpl(SocketPtr socket, std::string protocol) : socket_(std::move(socket)) { protocol_ = std::move(protocol); }
+  WebSocketImpl(SocketPtr socket, std::string protocol) : socket_(std::move(socket)) {
+    protocol_ = std::move(protocol);
+  }
   ~WebSocketImpl() override { abort(); }
   Task<Result<std::optional<WebSocketMessage>>> read() override { return read_message(socket_); }
   Task<Status> write(bool binary, std::string data) override {
@@ -232,7 +247,9 @@ class WebSocketImpl final : public WebSocket {
     data.resize(std::min(data.size(), kMaxControl));
     return send_frame(socket_, kPing, std::move(data));
   }
-  Task<void> close(uint16_t code, std::string reason) override { return close_socket(socket_, code, std::move(reason)); }
+  Task<void> close(uint16_t code, std::string reason) override {
+    return close_socket(socket_, code, std::move(reason));
+  }
   void abort() override {
     if (socket_->closed) return;
     socket_->closed = true;
@@ -260,7 +277,8 @@ std::vector<std::string> split_list(const Headers& headers, std::string_view nam
 }
 
 // The client's first choice that we speak; nullopt when there is none.
-std::optional<std::string> choose_protocol(const std::vector<std::string>& wanted, const std::vector<std::string>& ours) {
+std::optional<std::string> choose_protocol(const std::vector<std::string>& wanted,
+                                           const std::vector<std::string>& ours) {
   if (wanted.empty()) {
     if (ours.empty() || std::find(ours.begin(), ours.end(), "") != ours.end()) return std::string();
     return std::nullopt;
@@ -282,11 +300,12 @@ Task<Status> refuse(ResponseWriter* writer, int code, std::string message) {
 }  // namespace
 
 bool is_websocket_request(const Request& request) {
-  return request.headers.has_token("connection", "upgrade") && request.headers.has_token("upgrade", "websocket");
+  return request.headers.has_token("connection", "upgrade") &&
+         request.headers.has_token("upgrade", "websocket");
 }
 
-std::unique_ptr<WebSocket> make_websocket(std::unique_ptr<ByteStream> stream, bool server, std::string protocol,
-                                          size_t max_message) {
+std::unique_ptr<WebSocket> make_websocket(std::unique_ptr<ByteStream> stream, bool server,
+                                          std::string protocol, size_t max_message) {
   auto socket = std::make_shared<Socket>();
   socket->stream = std::move(stream);
   socket->server = server;
@@ -294,13 +313,18 @@ std::unique_ptr<WebSocket> make_websocket(std::unique_ptr<ByteStream> stream, bo
   return std::make_unique<WebSocketImpl>(std::move(socket), std::move(protocol));
 }
 
-Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(const Request* request, ResponseWriter* writer,
-                                                          std::vector<std::string> protocols, size_t max_message) {
+Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(const Request* request,
+                                                          ResponseWriter* writer,
+                                                          std::vector<std::string> protocols,
+                                                          size_t max_message) {
   std::string_view key = request->headers.get("sec-websocket-key");
   std::string problem;
-  if (!is_websocket_request(*request) || request->method != "GET") problem = "not websocket protocol";
-  else if (request->headers.get("sec-websocket-version") != "13") problem = "missing or bad WebSocket Version";
-  else if (key.empty()) problem = "mismatch challenge/response";
+  if (!is_websocket_request(*request) || request->method != "GET")
+    problem = "not websocket protocol";
+  else if (request->headers.get("sec-websocket-version") != "13")
+    problem = "missing or bad WebSocket Version";
+  else if (key.empty())
+    problem = "mismatch challenge/response";
   if (!problem.empty()) {
     Status refused = co_await refuse(writer, 400, problem);
     co_return refused;
@@ -328,7 +352,8 @@ Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(const Request* request
 }
 
 Task<Result<std::unique_ptr<WebSocket>>> connect_websocket(Client* client, ClientRequest request,
-                                                           std::vector<std::string> protocols, size_t max_message) {
+                                                           std::vector<std::string> protocols,
+                                                           size_t max_message) {
   char random[16];
   RAND_bytes(reinterpret_cast<unsigned char*>(random), sizeof(random));
   std::string key = base64({random, sizeof(random)});
@@ -346,7 +371,8 @@ Task<Result<std::unique_ptr<WebSocket>>> connect_websocket(Client* client, Clien
     co_return Status::make(upgraded->response.status, "", message);
   }
   const Headers& headers = upgraded->response.headers;
-  if (headers.get("sec-websocket-accept") != accept_key(key)) co_return Status::error("websocket: bad accept key");
+  if (headers.get("sec-websocket-accept") != accept_key(key))
+    co_return Status::error("websocket: bad accept key");
   std::string protocol(headers.get("sec-websocket-protocol"));
   co_return make_websocket(std::move(upgraded->stream), false, std::move(protocol), max_message);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// WebSocket (RFC 6455): messages over an upgraded connection. Used by exec, attach, port-forward, logs and watch.
-// Bounded: a message beyond the limit ends the connection with 1009. Pings are answered by read(), which therefore has to be
-// called for as long as the peer is of interest. One reader; any number of writers on the same executor.
+// WebSocket (RFC 6455): messages over an upgraded connection. Used by exec, attach, port-forward,
+// logs and watch. Bounded: a message beyond the limit ends the connection with 1009. Pings are
+// answered by read(), which therefore has to be called for as long as the peer is of interest. One
+// reader; any number of writers on the same executor.
 #pragma once
 
 #include <memory>
@@ -31,7 +32,7 @@ class WebSocket {
   virtual Task<Status> ping(std::string data) = 0;  // at most 125 bytes
   // Sends a close frame and closes the connection. 1000 is the normal code.
   virtual Task<void> close(uint16_t code, std::string reason) = 0;
-  virtual void abort() = 0;  // without ado; pending calls fail
+  virtual void abort() = 0;                                  // without ado; pending calls fail
   const std::string& protocol() const { return protocol_; }  // the subprotocol agreed on, or ""
 
  protected:
@@ -40,19 +41,22 @@ class WebSocket {
 
 bool is_websocket_request(const Request& request);
 
-// Answers the handshake. `protocols`: what we speak, in our order of preference; "" among them admits clients that name none.
-// On failure the refusal has been sent: 400 (no handshake), or 403 (no common protocol) as golang.org/x/net/websocket does.
-Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(const Request* request, ResponseWriter* writer,
-                                                          std::vector<std::string> protocols,
-                                                          size_t max_message = WebSocket::kMaxMessage);
+// Answers the handshake. `protocols`: what we speak, in our order of preference; "" among them
+// admits clients that name none. On failure the refusal has been sent: 400 (no handshake), or 403
+// (no common protocol) as golang.org/x/net/websocket does.
+Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(
+    const Request* request, ResponseWriter* writer, std::vector<std::string> protocols,
+    size_t max_message = WebSocket::kMaxMessage);
 
-// The client's side; headers of `request` are sent along. When the server does not switch, the Status has its code.
-Task<Result<std::unique_ptr<WebSocket>>> connect_websocket(Client* client, ClientRequest request,
-                                                           std::vector<std::string> protocols,
-                                                           size_t max_message = WebSocket::kMaxMessage);
+// The client's side; headers of `request` are sent along. When the server does not switch, the
+// Status has its code.
+Task<Result<std::unique_ptr<WebSocket>>> connect_websocket(
+    Client* client, ClientRequest request, std::vector<std::string> protocols,
+    size_t max_message = WebSocket::kMaxMessage);
 
-// Frames over a stream whose handshake is done. A server refuses unmasked frames, a client masked ones.
-std::unique_ptr<WebSocket> make_websocket(std::unique_ptr<ByteStream> stream, bool server, std::string protocol,
-                                          size_t max_message);
+// Frames over a stream whose handshake is done. A server refuses unmasked frames, a client masked
+// ones.
+std::unique_ptr<WebSocket> make_websocket(std::unique_ptr<ByteStream> stream, bool server,
+                                          std::string protocol, size_t max_message);
 
 }  // namespace knarr::net

@@ -26,7 +26,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   boost::asio::io_context context(1);
   auto [ours, theirs] = make_pipe(context.get_executor());
-  knarr::spawn(context.get_executor(), echo(make_websocket(std::move(ours), data[0] % 4 != 0, "", 1 << 16)));
-  fuzz_play(context, std::move(theirs), std::string(reinterpret_cast<const char*>(data + 1), size - 1));
+  knarr::spawn(context.get_executor(),
+               echo(make_websocket(std::move(ours), data[0] % 4 != 0, "", 1 << 16)));
+  fuzz_play(context, std::move(theirs),
+            std::string(reinterpret_cast<const char*>(data + 1), size - 1));
   return 0;
 }

@@ -9,7 +9,8 @@ namespace {
 Task<void> echo(Request& request, ResponseWriter& writer) {
   std::vector<std::string> protocols = {"v4.channel.k8s.io", "channel.k8s.io"};
   size_t limit = 100'000;
-  Result<std::unique_ptr<WebSocket>> socket = co_await accept_websocket(&request, &writer, protocols, limit);
+  Result<std::unique_ptr<WebSocket>> socket =
+      co_await accept_websocket(&request, &writer, protocols, limit);
   if (!socket.ok()) co_return;
   while (true) {
     Result<std::optional<WebSocketMessage>> message = co_await (*socket)->read();
@@ -27,7 +28,8 @@ Task<void> talk(TestBed* bed, std::string address) {
   std::shared_ptr<Client> client = bed->client(address, HttpVersion::kHttp1);
   ClientRequest request;
   std::vector<std::string> protocols = {"other", "channel.k8s.io"};
-  Result<std::unique_ptr<WebSocket>> socket = co_await connect_websocket(client.get(), std::move(request), protocols);
+  Result<std::unique_ptr<WebSocket>> socket =
+      co_await connect_websocket(client.get(), std::move(request), protocols);
   EXPECT_TRUE(socket.ok()) << socket.status().message();
   if (!socket.ok()) co_return;
   EXPECT_EQ((*socket)->protocol(), "channel.k8s.io");
@@ -65,8 +67,9 @@ Task<void> by_hand(TestBed* bed) {
   std::unique_ptr<WebSocket> socket = make_websocket(std::move(a), true, none, 1000);
   // "Hel" + ping in between + "lo", each masked with zeros; then a close.
   std::string mask(4, '\0');
-  std::string wire = std::string("\x01\x83", 2) + mask + "Hel" + std::string("\x89\x81", 2) + mask + "p" +
-                     std::string("\x80\x82", 2) + mask + "lo" + std::string("\x88\x80", 2) + mask;
+  std::string wire = std::string("\x01\x83", 2) + mask + "Hel" + std::string("\x89\x81", 2) + mask +
+                     "p" + std::string("\x80\x82", 2) + mask + "lo" + std::string("\x88\x80", 2) +
+                     mask;
   std::string_view view = wire;
   Status written = co_await b->write(view);
   Result<std::optional<WebSocketMessage>> message = co_await socket->read();
@@ -88,13 +91,14 @@ Task<void> by_hand(TestBed* bed) {
 TEST_F(Sockets, FragmentsAndControlFrames) { run(by_hand(this)); }
 
 Task<void> violations(TestBed* bed) {
-  std::vector<std::string> inputs = {std::string("\x81\x01x", 3),                          // not masked
-                                     std::string("\xf1\x80\0\0\0\0", 6),                   // reserved bits
-                                     std::string("\x80\x80\0\0\0\0", 6),                   // continuation of nothing
-                                     std::string("\x83\x80\0\0\0\0", 6),                   // unknown opcode
-                                     std::string("\x09\x80\0\0\0\0", 6),                   // fragmented ping
-                                     std::string("\x89\xfe\x01\0\0\0\0\0", 8),             // long ping
-                                     std::string("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14)};
+  std::vector<std::string> inputs = {
+      std::string("\x81\x01x", 3),               // not masked
+      std::string("\xf1\x80\0\0\0\0", 6),        // reserved bits
+      std::string("\x80\x80\0\0\0\0", 6),        // continuation of nothing
+      std::string("\x83\x80\0\0\0\0", 6),        // unknown opcode
+      std::string("\x09\x80\0\0\0\0", 6),        // fragmented ping
+      std::string("\x89\xfe\x01\0\0\0\0\0", 8),  // long ping
+      std::string("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14)};
   for (const std::string& input : inputs) {
     auto [a, b] = make_pipe(bed->executor());
     std::string none;
