@@ -60,20 +60,13 @@ void PodWorker::update(PodPtr pod) {
   bool news = needs_sync(*pod_, *pod);
   pod_ = std::move(pod);
   if (!news) return;
-  if (ending() && !volumes_released_ && state_ == State::kSyncing) {
-    // A prepare() that waits for an object would hold up the end.
-    context_.volumes.release(uid_);
-    volumes_released_ = true;
-  }
+  release_volumes();
   wake();
 }
 
 void PodWorker::removed() {
   gone_ = true;
-  if (!volumes_released_) {
-    context_.volumes.release(uid_);
-    volumes_released_ = true;
-  }
+  release_volumes();
   wake();
 }
 
@@ -90,6 +83,13 @@ void PodWorker::evict(std::string reason, std::string message, std::optional<int
   verdict_ = StartFailure{std::move(reason), std::move(message)};
   grace_override_ = grace;
   wake();
+}
+
+// A prepare() that waits for an object would hold up the end of a pod that has nothing running yet.
+void PodWorker::release_volumes() {
+  if (!ending() || volumes_released_ || record_.any_running()) return;
+  context_.volumes.release(uid_);
+  volumes_released_ = true;
 }
 
 bool PodWorker::ending() const {
@@ -131,10 +131,12 @@ Task<void> PodWorker::run(std::shared_ptr<PodWorker> self) {
     co_await self->wait_for_work();
     if (self->reload_ || !self->changed_ids_.empty()) co_await self->refresh();
     if (self->state_ == State::kTerminated) {
-      // The newest version may ask for the deletion that the status manager completes.
       if (self->gone_) {
         co_await self->remove_from_runtime();
+      } else if (self->pod_->metadata.deletion_timestamp && !self->finished_) {
+        co_await self->terminate();  // a rejected pod: its end is only told now
       } else {
+        // The newest version may ask for the deletion that the status manager completes.
         self->parts_.statuses.pod_updated(self->pod_);
       }
       continue;
@@ -246,7 +248,14 @@ void PodWorker::reject(StartFailure why) {
   context_.events.pod(*pod_, "Warning", why.reason, why.message);
   why.message = "Pod was rejected: " + why.message;
   verdict_ = std::move(why);
-  dirty_ = true;
+  // Nothing was made and nothing has to be ended: only the phase and the reason are told, as upstream does.
+  core::PodStatus status;
+  status.phase = "Failed";
+  status.reason = verdict_->reason;
+  status.message = verdict_->message;
+  status.qos_class = pod_qos_class(*pod_);
+  parts_.statuses.set_status(pod_, std::move(status), false, false);
+  state_ = State::kTerminated;
 }
 
 bool PodWorker::past_deadline() {

@@ -60,6 +60,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   static Task<void> run(std::shared_ptr<PodWorker> self);
   Task<void> wait_for_work();
   bool ending() const;
+  void release_volumes();
   int64_t grace() const;
 
   Task<void> refresh();
@@ -102,7 +103,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   PodRecord record_;
   State state_ = State::kSyncing;
   Notifier work_;
-  bool dirty_ = true, reload_ = false, gone_ = false, admitted_ = false, completed_ = false, cgroup_made_ = false, volumes_released_ = false;
+  bool dirty_ = true, reload_ = false, gone_ = false, admitted_ = false, completed_ = false, cgroup_made_ = false, volumes_released_ = false,
+       finished_ = false;
   std::vector<std::string> changed_ids_;
   std::optional<MonoTime> wake_at_;
   StartFailures failures_;

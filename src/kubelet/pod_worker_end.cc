@@ -57,8 +57,7 @@ Task<void> PodWorker::terminate() {
   if (state_ == State::kSyncing) {
     state_ = State::kTerminating;
     parts_.probes.stop_liveness_and_startup(uid_);
-    if (!volumes_released_) context_.volumes.release(uid_);
-    volumes_released_ = true;
+    release_volumes();
   }
   publish(false, false);
   bool stopped = co_await stop_everything();
@@ -72,6 +71,7 @@ Task<void> PodWorker::terminate() {
   publish(true, false);
   co_await clean_up();
   state_ = State::kTerminated;
+  finished_ = true;
   publish(true, true);
   parts_.cgroup_changed(*pod_);
   dirty_ = true;

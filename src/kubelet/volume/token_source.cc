@@ -31,6 +31,11 @@ WallTime token_refresh_time(WallTime expires_at, int64_t lifetime_seconds, Durat
   return std::min(by_age, by_expiry) - jitter;
 }
 
+namespace {
+constexpr Duration kFirstRace = std::chrono::milliseconds(5);
+constexpr Duration kLastRace = std::chrono::milliseconds(160);
+}  // namespace
+
 Task<Result<std::string>> TokenSource::token(TokenKey key) {
   if (auto at = tokens_.find(key); at != tokens_.end() && clock_.now() < at->second.refresh_at)
     co_return at->second.text;
@@ -46,9 +51,18 @@ Task<Result<std::string>> TokenSource::token(TokenKey key) {
   request.spec.bound_object_ref = std::move(bound);
   std::string ns = key.ns, account = key.service_account, subresource = "token";
   schema::Object body = schema::Object::of(std::move(request));
-  Result<schema::Object> answer =
-      co_await client_.create_object(api::core_v1::ServiceAccount::resource(), std::move(ns),
-                                     std::move(body), std::move(subresource), std::move(account));
+  Result<schema::Object> answer = Status::error("not asked");
+  for (Duration pause = kFirstRace;; pause *= 2) {
+    std::string one_ns = ns, one_subresource = subresource, one_account = account;
+    schema::Object one_body = body;
+    answer = co_await client_.create_object(api::core_v1::ServiceAccount::resource(), std::move(one_ns),
+                                            std::move(one_body), std::move(one_subresource), std::move(one_account));
+    // The node authorizer learns of a pod from its own watch, and we may be faster.
+    bool race = !answer.ok() && answer.status().is("Forbidden") &&
+                answer.status().message().find("no relationship found") != std::string_view::npos;
+    if (!race || pause > kLastRace) break;
+    co_await sleep_for(pause);
+  }
   auto old = tokens_.find(key);
   const auto* made = answer.ok() ? answer->as<api::authentication_v1::TokenRequest>() : nullptr;
   if (made == nullptr) {
