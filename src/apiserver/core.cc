@@ -3,6 +3,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "apiserver/bootstrap/bootstrap.h"
 #include "apiserver/conversion.h"
 #include "apiserver/errors.h"
 #include "apiserver/handlers/handlers.h"
@@ -112,6 +113,8 @@ Task<Status> Core::start() {
   auto authenticator = authn::make_authenticator(*this);
   if (!authenticator.ok()) co_return authenticator.status();
   authenticator_ = std::move(*authenticator);
+  Status written = co_await bootstrap_cluster(*this);
+  if (!written.ok()) co_return written.with_context("writing what a new cluster needs");
   ready_ = true;
   co_return Status();
 }

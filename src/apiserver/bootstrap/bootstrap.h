@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a cluster has from its first moment: system namespaces, priority classes, RBAC policy, flow control, APIServices, the `kubernetes` Service.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "apiserver/server.h"
+
+namespace knarr::apiserver {
+
+// Writes whatever of it is missing, through the API, as system:apiserver. Objects that are there stay as they are, except that RBAC objects
+// get the rules and subjects they lack (unless annotated otherwise) and the `kubernetes` endpoints follow the advertised address.
+Task<Status> bootstrap_cluster(ApiServer& server);
+
+namespace bootstrap {
+
+// An object that has to exist.
+struct Wanted {
+  const schema::Resource* resource;
+  client::ObjectRef ref;
+  schema::Object object;
+  // Brings an existing object up to date; false when it is. Null: it may be as it likes.
+  bool (*reconcile)(void* existing, const void* wanted) = nullptr;
+};
+template <class T>
+Wanted want(T value) {
+  client::ObjectRef ref{value.metadata.namespace_.str(), value.metadata.name.str()};
+  return {&T::resource(), std::move(ref), schema::Object::of(std::move(value)), nullptr};
+}
+
+void add_rbac_policy(std::vector<Wanted>& wanted);
+void add_flow_control(std::vector<Wanted>& wanted);
+void add_api_services(std::vector<Wanted>& wanted);
+Status add_authentication_config(const Options& options, std::vector<Wanted>& wanted);
+Task<Status> report_api_services(ApiServer& server);      // their condition Available
+Task<Status> reconcile_kubernetes_service(ApiServer& server);
+
+extern const char kRbacPolicy[];  // rbac_policy_data.cc
+
+}  // namespace bootstrap
+}  // namespace knarr::apiserver
