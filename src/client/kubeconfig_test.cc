@@ -52,9 +52,9 @@ current-context: x
 }
 
 TEST_F(KubeconfigTest, SaysWhatIsMissing) {
-  const std::string text = "clusters: []\ncontexts: [{name: y, context: {cluster: nope, user: u}}]\ncurrent-context: x\n";
+  const std::string text = "clusters: []\ncontexts: [{name: other, context: {cluster: nope, user: u}}]\ncurrent-context: x\n";
   EXPECT_NE(load(text).status().message().find("context \"x\" does not exist"), std::string::npos);
-  EXPECT_NE(load(text, "y").status().message().find("cluster \"nope\" does not exist"), std::string::npos);
+  EXPECT_NE(load(text, "other").status().message().find("cluster \"nope\" does not exist"), std::string::npos);
   EXPECT_FALSE(load("[1").ok());
   EXPECT_FALSE(load_kubeconfig("/nonexistent").ok());
 }

@@ -1,0 +1,272 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Our controllers against upstream's API server: starts etcd and kube-apiserver (v1.28) on loopback, runs our controller manager, plays the
+# kubelet with kubectl where a pod must become ready, and checks what the controllers make of it.
+#
+#   UPSTREAM_BIN=/path/with/kube-apiserver/and/kubectl tests/interchange/controllers.sh [BINARY]
+# BINARY is build-dev/src/controller/controller_dev. Needs etcd, openssl and python3 in the PATH.
+set -u
+cd "$(dirname "$0")/../.."
+BINARY=${1:-build-dev/src/controller/controller_dev}
+PATH=${UPSTREAM_BIN:+$UPSTREAM_BIN:}$PATH
+WORK=$(mktemp -d /tmp/knarr-controllers.XXXXXX)
+PORT=$((20000 + RANDOM % 20000)); ETCD=$((PORT + 1)); PEER=$((PORT + 2))
+PIDS=(); FAILED=0; PASSED=0
+finish() {
+  for ((i = ${#PIDS[@]} - 1; i >= 0; i--)); do kill "${PIDS[i]}" 2> /dev/null; wait "${PIDS[i]}" 2> /dev/null; done
+  if [ $FAILED = 0 ]; then rm -rf "$WORK"; else echo "logs: $WORK"; fi
+}
+trap finish EXIT
+
+P=$WORK/pki; mkdir -p "$P"
+certificate() {
+  openssl req -newkey rsa:2048 -nodes -keyout "$P/$1.key" -out "$P/$1.csr" -subj "$2" 2> /dev/null
+  openssl x509 -req -in "$P/$1.csr" -CA "$P/ca.crt" -CAkey "$P/ca.key" -CAcreateserial -days 2 -out "$P/$1.crt" \
+    -extfile <(printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n') 2> /dev/null
+}
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$P/ca.key" -out "$P/ca.crt" -subj /CN=kubernetes -days 2 2> /dev/null
+certificate server /CN=kube-apiserver
+certificate admin /O=system:masters/CN=admin
+openssl genrsa -out "$P/sa.key" 2048 2> /dev/null; openssl rsa -in "$P/sa.key" -pubout -out "$P/sa.pub" 2> /dev/null
+cat > "$WORK/admin.conf" << Y
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:$PORT", certificate-authority: $P/ca.crt}}]
+users: [{name: u, user: {client-certificate: $P/admin.crt, client-key: $P/admin.key}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+Y
+export KUBECONFIG=$WORK/admin.conf
+
+etcd --data-dir "$WORK/etcd" --unsafe-no-fsync --listen-client-urls http://127.0.0.1:$ETCD --advertise-client-urls http://127.0.0.1:$ETCD \
+  --listen-peer-urls http://127.0.0.1:$PEER > "$WORK/etcd.log" 2>&1 &
+PIDS+=($!)
+kube-apiserver --etcd-servers=http://127.0.0.1:$ETCD --secure-port=$PORT --bind-address=127.0.0.1 --client-ca-file="$P/ca.crt" \
+  --tls-cert-file="$P/server.crt" --tls-private-key-file="$P/server.key" --service-account-key-file="$P/sa.pub" \
+  --service-account-signing-key-file="$P/sa.key" --service-account-issuer=https://kubernetes.default.svc --authorization-mode=Node,RBAC \
+  --service-cluster-ip-range=10.97.0.0/16 > "$WORK/apiserver.log" 2>&1 &
+PIDS+=($!)
+for _ in $(seq 300); do kubectl get --raw /readyz > /dev/null 2>&1 && break; sleep 0.1; done
+"$BINARY" --kubeconfig="$KUBECONFIG" --root-ca-file="$P/ca.crt" --service-account-private-key-file="$P/sa.key" --cluster-cidr=10.244.0.0/16 \
+  --service-cluster-ip-range=10.97.0.0/16 --node-monitor-grace-period=6 --fast-namespaces --v > "$WORK/controllers.log" 2>&1 &
+PIDS+=($!); MANAGER=$!
+
+# expect NAME SECONDS WANTED COMMAND...: the command's output becomes WANTED within the time.
+expect() {
+  local name=$1 seconds=$2 wanted=$3 got; shift 3
+  for _ in $(seq $((seconds * 10))); do
+    got=$("$@" 2>&1)
+    [ "$got" = "$wanted" ] && { PASSED=$((PASSED + 1)); echo "ok   $name"; return; }
+    sleep 0.1
+  done
+  FAILED=$((FAILED + 1)); echo "FAIL $name: wanted '$wanted', got '$got'"
+}
+get() { local path=$1; shift; kubectl get "$@" -o "jsonpath=$path"; }
+count() { kubectl get "$@" --no-headers 2> /dev/null | grep -v Terminating | wc -l; }
+# Gives the running pods of a namespace a node, an address and readiness.
+play_kubelet() {
+  kubectl -n "$1" get pods -o json | python3 -c '
+import json, subprocess, sys, zlib
+for pod in json.load(sys.stdin)["items"]:
+    ns, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+    if pod["metadata"].get("deletionTimestamp"): continue
+    if not pod["spec"].get("nodeName"):
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name, "namespace": ns}, "target": {"kind": "Node", "name": "n1"}}
+        subprocess.run(["kubectl", "create", "--raw", f"/api/v1/namespaces/{ns}/pods/{name}/binding", "-f", "-"], input=json.dumps(binding).encode(), stdout=subprocess.DEVNULL)
+    if pod["status"].get("podIP"): continue
+    ip = "10.244.0.%d" % (zlib.crc32(name.encode()) % 250 + 2)
+    status = {"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2024-01-01T00:00:00Z"}]}}
+    subprocess.run(["kubectl", "-n", ns, "patch", "pod", name, "--subresource=status", "-p", json.dumps(status)], stdout=subprocess.DEVNULL)
+'
+}
+rollout() { for _ in $(seq 20); do play_kubelet "$1"; kubectl -n "$1" rollout status "deploy/$2" --timeout=300ms > /dev/null 2>&1 && return; done; }
+node_status() {  # READY: as the kubelet would post it, with the time of now
+  kubectl patch node n1 --subresource=status -p "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"$1\",\"reason\":\"R\",\"message\":\"m\",\"lastHeartbeatTime\":\"$(date -u +%FT%TZ)\",\"lastTransitionTime\":\"$(date -u +%FT%TZ)\"}]}}" > /dev/null
+}
+deployment() {  # NAMESPACE NAME REPLICAS IMAGE
+  cat << Y
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: $2, namespace: $1}
+spec:
+  replicas: $3
+  selector: {matchLabels: {app: $2}}
+  template:
+    metadata: {labels: {app: $2}}
+    spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: $4, ports: [{name: web, containerPort: 8080}]}]}
+Y
+}
+
+# ---- namespaces and their furniture
+kubectl create namespace a > /dev/null
+expect "service account default" 5 default get '{.metadata.name}' -n a serviceaccount default
+expect "root CA published" 5 "$(cat "$P/ca.crt")" get '{.data.ca\.crt}' -n a configmap kube-root-ca.crt
+kubectl -n a delete configmap kube-root-ca.crt > /dev/null
+expect "root CA published again" 5 kube-root-ca.crt get '{.metadata.name}' -n a configmap kube-root-ca.crt
+kubectl -n a apply -f - > /dev/null << 'Y'
+apiVersion: v1
+kind: Secret
+metadata: {name: tok, annotations: {kubernetes.io/service-account.name: default}}
+type: kubernetes.io/service-account-token
+Y
+token_user() { kubectl --kubeconfig /dev/null -s "https://127.0.0.1:$PORT" --certificate-authority "$P/ca.crt" \
+  --token "$(kubectl -n a get secret tok -o 'jsonpath={.data.token}' | base64 -d)" auth whoami -o 'jsonpath={.status.userInfo.username}'; }
+expect "token secret is valid" 5 system:serviceaccount:a:default token_user
+
+# ---- a node
+kubectl apply -f - > /dev/null << 'Y'
+apiVersion: v1
+kind: Node
+metadata: {name: n1, labels: {topology.kubernetes.io/zone: z1, kubernetes.io/os: linux}}
+Y
+node_status True
+expect "pod CIDR" 5 10.244.0.0/24 get '{.spec.podCIDR}' node n1
+expect "beta label" 5 linux get '{.metadata.labels.beta\.kubernetes\.io/os}' node n1
+
+# ---- ReplicaSets and ReplicationControllers
+kubectl -n a apply -f - > /dev/null << 'Y'
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: rs}
+spec:
+  replicas: 9
+  selector: {matchLabels: {app: rs}}
+  template: {metadata: {labels: {app: rs}}, spec: {containers: [{name: c, image: x}]}}
+---
+apiVersion: v1
+kind: ReplicationController
+metadata: {name: rc}
+spec:
+  replicas: 3
+  selector: {app: rc}
+  template: {metadata: {labels: {app: rc}}, spec: {containers: [{name: c, image: x}]}}
+Y
+expect "replica set makes pods" 5 9 get '{.status.replicas}' -n a rs rs
+expect "exactly as many" 1 9 count -n a pods -l app=rs
+kubectl -n a scale rs rs --replicas=4 > /dev/null
+expect "replica set removes pods" 5 4 count -n a pods -l app=rs
+expect "replication controller makes pods" 5 3 get '{.status.replicas}' -n a rc rc
+POD=$(kubectl -n a get pods -l app=rc -o name | head -1)
+kubectl -n a label "$POD" app=other --overwrite > /dev/null
+expect "released" 5 "" get '{.metadata.ownerReferences}' -n a "$POD"
+expect "and replaced" 5 3 count -n a pods -l app=rc
+kubectl -n a delete rc rc --cascade=orphan > /dev/null
+expect "orphaned" 5 "" get '{.items[*].metadata.ownerReferences}' -n a pods -l app=rc
+kubectl -n a apply -f - > /dev/null << 'Y'
+apiVersion: v1
+kind: ReplicationController
+metadata: {name: rc2}
+spec:
+  replicas: 3
+  selector: {app: rc}
+  template: {metadata: {labels: {app: rc}}, spec: {containers: [{name: c, image: x}]}}
+Y
+expect "adopted" 5 "rc2 rc2 rc2" get '{.items[*].metadata.ownerReferences[0].name}' -n a pods -l app=rc
+kubectl -n a delete rc rc2 > /dev/null
+expect "collected in the background" 10 0 count -n a pods -l app=rc
+
+# ---- Deployments, Endpoints, EndpointSlices
+kubectl create namespace b > /dev/null
+deployment b web 3 x:1 | kubectl apply -f - > /dev/null
+kubectl -n b apply -f - > /dev/null << 'Y'
+apiVersion: v1
+kind: Service
+metadata: {name: web, labels: {l: v}}
+spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: web}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: manual}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Endpoints
+metadata: {name: manual}
+subsets: [{addresses: [{ip: 10.9.8.7}], ports: [{port: 99}]}]
+Y
+rollout b web
+expect "deployment is complete" 5 "3 3 3" get '{.status.replicas} {.status.updatedReplicas} {.status.availableReplicas}' -n b deploy web
+expect "condition Progressing" 5 NewReplicaSetAvailable get '{.status.conditions[?(@.type=="Progressing")].reason}' -n b deploy web
+expect "endpoints" 5 "8080 http 3" python3 -c '
+import json, subprocess
+e = json.loads(subprocess.check_output(["kubectl", "-n", "b", "get", "endpoints", "web", "-o", "json"]))["subsets"][0]
+print(e["ports"][0]["port"], e["ports"][0]["name"], len(e["addresses"]))'
+expect "endpoint slice" 5 "n1 n1 n1 z1 z1 z1 true true true v" get '{.items[0].endpoints[*].nodeName} {.items[0].endpoints[*].zone} {.items[0].endpoints[*].conditions.serving} {.items[0].metadata.labels.l}' -n b endpointslices -l kubernetes.io/service-name=web
+expect "mirrored slice" 5 "10.9.8.7 99" get '{.items[0].endpoints[0].addresses[0]} {.items[0].ports[0].port}' -n b endpointslices -l endpointslice.kubernetes.io/managed-by=endpointslicemirroring-controller.k8s.io
+kubectl -n b set image deploy/web c=x:2 > /dev/null
+rollout b web
+expect "rolled out" 5 "0 3" get '{.items[*].spec.replicas}' -n b rs --sort-by=.metadata.creationTimestamp
+expect "revision" 5 2 get '{.metadata.annotations.deployment\.kubernetes\.io/revision}' -n b deploy web
+kubectl -n b rollout undo deploy/web > /dev/null
+rollout b web
+expect "rolled back" 5 "3 0" get '{.items[*].spec.replicas}' -n b rs --sort-by=.metadata.creationTimestamp
+expect "revision of the past" 5 3 get '{.metadata.annotations.deployment\.kubernetes\.io/revision}' -n b deploy web
+kubectl -n b scale deploy web --replicas=0 > /dev/null
+expect "no endpoints left" 10 "" get '{.subsets}' -n b endpoints web
+expect "one empty slice" 10 1 count -n b endpointslices -l kubernetes.io/service-name=web
+kubectl -n b delete deploy web --cascade=foreground > /dev/null
+expect "foreground deletion" 10 0 count -n b rs
+
+# ---- garbage of custom kinds, and across namespaces
+kubectl apply -f - > /dev/null << 'Y'
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: things.example.com}
+spec:
+  group: example.com
+  names: {plural: things, singular: thing, kind: Thing}
+  scope: Namespaced
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+Y
+kubectl wait --for=condition=Established crd/things.example.com --timeout=10s > /dev/null
+thing() { printf 'apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: %s, namespace: b, ownerReferences: [%s]}\n' "$1" "$2" | kubectl create -f - > /dev/null; }
+reference() { printf '{apiVersion: example.com/v1, kind: Thing, name: %s, uid: %s}' "$1" "$(get '{.metadata.uid}' -n b thing "$1")"; }
+for _ in $(seq 50); do thing owner "" 2> /dev/null && break; sleep 0.1; done
+thing dependent "$(reference owner)"
+thing both "$(reference owner), {apiVersion: v1, kind: ConfigMap, name: kube-root-ca.crt, uid: $(get '{.metadata.uid}' -n b configmap kube-root-ca.crt)}"
+sleep 12  # until the new kind is watched
+kubectl -n b delete thing owner > /dev/null
+expect "custom dependent collected" 15 both get '{.items[*].metadata.name}' -n b things
+expect "dangling reference dropped" 10 ConfigMap get '{.metadata.ownerReferences[*].kind}' -n b thing both
+thing lost '{apiVersion: example.com/v1, kind: Thing, name: nobody, uid: 11111111-2222-3333-4444-555555555555}'
+expect "absent owner" 15 both get '{.items[*].metadata.name}' -n b things
+kubectl delete namespace b > /dev/null
+expect "namespace is gone" 10 0 count namespace b
+kubectl create namespace stuck > /dev/null
+kubectl -n stuck create -f - > /dev/null << 'Y'
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: held, finalizers: [example.com/hold]}
+Y
+kubectl delete namespace stuck --wait=false > /dev/null
+expect "content remains" 10 "Some resources are remaining: configmaps. has 1 resource instances" get '{.status.conditions[?(@.type=="NamespaceContentRemaining")].message}' namespace stuck
+expect "finalizers remain" 10 "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances" get '{.status.conditions[?(@.type=="NamespaceFinalizersRemaining")].message}' namespace stuck
+kubectl -n stuck patch configmap held --type=merge -p '{"metadata":{"finalizers":null}}' > /dev/null
+expect "stuck no longer" 15 0 count namespace stuck
+
+# ---- a node falls silent
+kubectl create namespace c > /dev/null
+kubectl apply -f - > /dev/null << 'Y'
+apiVersion: v1
+kind: Node
+metadata: {name: n2}
+Y
+deployment c one 1 x:1 | kubectl apply -f - > /dev/null
+node_status True
+rollout c one
+kubectl patch node n2 --subresource=status -p "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"lastHeartbeatTime\":\"$(date -u +%FT%TZ)\"}]}}" > /dev/null
+(while sleep 2; do kubectl patch node n2 --subresource=status -p "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"lastHeartbeatTime\":\"$(date -u +%FT%TZ)\"}]}}" > /dev/null 2>&1; done) &
+PIDS+=($!)
+expect "unknown" 20 "Unknown NodeStatusUnknown" get '{.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].reason}' node n1
+expect "tainted" 20 "NoExecute NoSchedule" bash -c "kubectl get node n1 -o 'jsonpath={range .spec.taints[?(@.key==\"node.kubernetes.io/unreachable\")]}{.effect}{\"\\n\"}{end}' | sort | xargs"
+expect "pod is not ready" 10 False get '{.items[0].status.conditions[?(@.type=="Ready")].status}' -n c pods -l app=one
+node_status True
+expect "reachable again" 15 "" get '{.spec.taints[*].key}' node n1
+kubectl delete node n2 > /dev/null
+
+kill -0 $MANAGER 2> /dev/null || { echo "FAIL the controller manager died"; FAILED=$((FAILED + 1)); }
+echo "resident kB: $(awk '/VmRSS/ {print $2}' /proc/$MANAGER/status)"
+kubectl delete namespace a c > /dev/null
+kill $MANAGER; wait $MANAGER; [ $? = 0 ] || { echo "FAIL the controller manager did not end in order"; FAILED=$((FAILED + 1)); }
+echo "$PASSED passed, $FAILED failed"
+[ $FAILED = 0 ]
