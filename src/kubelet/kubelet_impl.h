@@ -120,6 +120,7 @@ struct Kubelet::Impl final : public std::enable_shared_from_this<Kubelet::Impl>,
   std::deque<std::string> early_exits;                                     // of containers whose ids were not known yet
   std::set<std::string, std::less<>> left_over;                             // UIDs that the runtime had at start
   std::map<std::string, PodPtr, std::less<>> mirrors;                       // by NAMESPACE/NAME
+  std::map<std::string, PodPtr, std::less<>> waiting_static;                // new versions, until the old one has ended
   struct ExitWatch {
     std::string id;
     std::function<void()> exited;

@@ -14,8 +14,8 @@ namespace knarr::kubelet {
 namespace {
 
 Task<std::vector<std::shared_ptr<const core::Service>>> visible_services(std::shared_ptr<client::InformerCore> informer, PodPtr pod) {
-  // A pod that starts before its services are known would miss them for good.
-  co_await informer->wait_synced();
+  // A pod that starts before its services are known would miss them for good; static pods may have to bring the API server up.
+  if (!is_static_pod(*pod)) co_await informer->wait_synced();
   client::Informer<core::Service> typed(informer);
   co_return collect_services(typed, *pod);
 }
@@ -101,13 +101,19 @@ void Kubelet::Impl::pod_set(const PodPtr& pod) {
 }
 
 void Kubelet::Impl::static_pod_set(const PodPtr& pod) {
+  std::string key = pod_key(*pod);
+  for (const auto& [uid, worker] : workers) {
+    if (uid == pod->metadata.uid.view() || pod_key(*worker->pod()) != key) continue;
+    waiting_static[key] = pod;  // both would want the same ports and folders
+    return;
+  }
   auto it = workers.find(pod->metadata.uid.view());
   if (it == workers.end()) {
     make_worker(pod);
   } else {
     it->second->update(pod);
   }
-  auto mirror = mirrors.find(pod_key(*pod));
+  auto mirror = mirrors.find(key);
   if (mirror == mirrors.end()) {
     spawn(executor, create_mirror(shared_from_this(), pod));
   } else {
@@ -116,15 +122,15 @@ void Kubelet::Impl::static_pod_set(const PodPtr& pod) {
 }
 
 void Kubelet::Impl::pod_gone(const PodPtr& pod) {
+  if (is_static_pod(*pod)) {
+    auto waiting = waiting_static.find(pod_key(*pod));
+    if (waiting != waiting_static.end() && waiting->second->metadata.uid == pod->metadata.uid) waiting_static.erase(waiting);
+  }
   auto it = workers.find(pod->metadata.uid.view());
   if (it == workers.end()) return;
   // The last version tells the grace period that the deletion came with.
   if (!is_static_pod(*pod)) it->second->update(pod);
   it->second->removed();
-  if (is_static_pod(*pod)) {
-    auto mirror = mirrors.find(pod_key(*pod));
-    if (mirror != mirrors.end()) spawn(executor, delete_mirror(shared_from_this(), mirror->second));
-  }
 }
 
 void Kubelet::Impl::index(PodWorker& worker) {
@@ -141,7 +147,19 @@ void Kubelet::Impl::index(PodWorker& worker) {
 
 void Kubelet::Impl::worker_ended(const std::string& uid) {
   for (auto it = owners.begin(); it != owners.end();) it = it->second == uid ? owners.erase(it) : std::next(it);
-  workers.erase(uid);
+  auto found = workers.find(uid);
+  if (found == workers.end()) return;
+  PodPtr pod = found->second->pod();
+  workers.erase(found);
+  if (!is_static_pod(*pod)) return;
+  std::string key = pod_key(*pod);
+  auto mirror = mirrors.find(key);
+  if (mirror != mirrors.end()) spawn(executor, delete_mirror(shared_from_this(), mirror->second));
+  auto next = waiting_static.find(key);
+  if (next == waiting_static.end()) return;
+  PodPtr successor = next->second;
+  waiting_static.erase(next);
+  static_pod_set(successor);
 }
 
 std::optional<StartFailure> Kubelet::Impl::admit(const core::Pod& pod) const {
@@ -179,6 +197,10 @@ Task<void> Kubelet::Impl::set_burstable(std::shared_ptr<Impl> self, int64_t mill
 
 Task<void> Kubelet::Impl::remove_orphans(std::shared_ptr<Impl> self) {
   co_await self->pod_informer->wait_synced();
+  if (self->static_pods) co_await self->static_pods->wait_scanned();
+  std::vector<PodPtr> known_mirrors;
+  for (const auto& [key, mirror] : self->mirrors) known_mirrors.push_back(mirror);
+  for (const PodPtr& mirror : known_mirrors) self->mirror_set(mirror);
   std::vector<std::string> uids(self->left_over.begin(), self->left_over.end());
   for (std::string& uid : uids) {
     if (self->stopped) co_return;
@@ -237,7 +259,8 @@ void Kubelet::Impl::mirror_set(const PodPtr& mirror) {
     return;
   }
   // A mirror without its static pod.
-  if (static_pods) spawn(executor, delete_mirror(shared_from_this(), mirror));
+  bool scanned = !static_pods || static_pods->scanned();
+  if (scanned && waiting_static.count(key) == 0) spawn(executor, delete_mirror(shared_from_this(), mirror));
 }
 
 void Kubelet::Impl::mirror_gone(const PodPtr& mirror) {
@@ -246,7 +269,7 @@ void Kubelet::Impl::mirror_gone(const PodPtr& mirror) {
   for (auto& [uid, worker] : workers) {
     if (!is_static_pod(*worker->pod()) || pod_key(*worker->pod()) != key) continue;
     statuses->set_mirror(uid, nullptr);
-    spawn(executor, create_mirror(shared_from_this(), worker->pod()));
+    if (worker->wanted()) spawn(executor, create_mirror(shared_from_this(), worker->pod()));
   }
 }
 
@@ -254,7 +277,7 @@ Task<void> Kubelet::Impl::create_mirror(std::shared_ptr<Impl> self, PodPtr pod) 
   Duration retry = std::chrono::milliseconds(200);
   while (!self->stopped) {
     auto worker = self->workers.find(pod->metadata.uid.view());
-    if (worker == self->workers.end() || worker->second->pod() != pod || self->mirrors.count(pod_key(*pod)) > 0) co_return;
+    if (worker == self->workers.end() || !worker->second->wanted() || self->mirrors.count(pod_key(*pod)) > 0) co_return;
     const core::Node* node = self->node->node();
     if (node != nullptr) {
       core::Pod mirror = *pod;

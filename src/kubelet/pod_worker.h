@@ -53,6 +53,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
 
   const PodPtr& pod() const { return pod_; }
   const std::string& uid() const { return uid_; }
+  bool wanted() const { return !gone_ && state_ == State::kSyncing; }
   const PodRecord& record() const { return record_; }
   State state() const { return state_; }
 

@@ -69,7 +69,8 @@ struct StaticPodSource::Impl {
   Notifier changed;
   FolderWatcher watcher;
   std::shared_ptr<void> handle;
-  bool stopped = false, dirty = true;
+  bool stopped = false, dirty = true, scanned = false;
+  Notifier first_scan{executor};
   struct Known {
     std::string hash;
     PodPtr pod;
@@ -147,6 +148,8 @@ Task<void> StaticPodSource::run(std::shared_ptr<Impl> impl) {
       });
       if (!handle.ok()) {
         // The folder may be made later.
+        impl->scanned = true;
+        impl->first_scan.notify();
         co_await impl->changed.wait_for(retry);
         continue;
       }
@@ -157,7 +160,19 @@ Task<void> StaticPodSource::run(std::shared_ptr<Impl> impl) {
     if (impl->stopped) co_return;
     impl->dirty = false;
     co_await scan(impl);
+    impl->scanned = true;
+    impl->first_scan.notify();
   }
 }
+
+bool StaticPodSource::scanned() const { return impl_->scanned; }
+
+namespace {
+Task<void> wait_for(Notifier* changed, const bool* flag) {
+  while (!*flag) co_await changed->wait();
+}
+}  // namespace
+
+Task<void> StaticPodSource::wait_scanned() { return wait_for(&impl_->first_scan, &impl_->scanned); }
 
 }  // namespace knarr::kubelet

@@ -25,6 +25,9 @@ class StaticPodSource {
   ~StaticPodSource();
   void start();
   void stop();
+  // True once the folder was read; until then a mirror pod may have its static pod still ahead.
+  bool scanned() const;
+  Task<void> wait_scanned();
 
  private:
   struct Impl;

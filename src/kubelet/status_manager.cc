@@ -166,10 +166,14 @@ void StatusManager::pod_updated(PodPtr pod) {
 }
 
 void StatusManager::set_mirror(std::string_view uid, PodPtr mirror) {
-  auto it = entries_.find(uid);
-  if (it == entries_.end()) return;
-  it->second->mirror = std::move(mirror);
-  wake(it->second);
+  std::shared_ptr<Entry>& entry = entries_[std::string(uid)];
+  if (!entry) {
+    entry = std::make_shared<Entry>();
+    entry->uid = uid;
+    entry->is_static = true;
+  }
+  entry->mirror = std::move(mirror);
+  wake(entry);
 }
 
 void StatusManager::set_status(const PodPtr& pod, core::PodStatus status, bool finished, bool running) {
