@@ -13,7 +13,7 @@ Task<Status> handle_get(RequestContext& context) {
   auto format = negotiate_output(context.request.headers.get("Accept"), offers);
   if (!format.ok()) co_return format.status();
   cache->sync();
-  CachedPtr object = cache->get(context.info.namespace_, context.info.name);
+  CachedPtr object = cache->get(cache->resource().namespaced ? context.info.namespace_ : std::string(), context.info.name);
   if (object == nullptr) co_return not_found(context.info.group, context.info.resource, context.info.name);
   Status status = co_await respond_cached(context, 200, *format, std::move(object));
   co_return status;

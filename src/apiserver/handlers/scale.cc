@@ -118,7 +118,7 @@ Task<Status> handle_scale(RequestContext& context) {
   if (cache == nullptr) co_return generic_not_found();
   if (context.info.verb == "get") {
     cache->sync();
-    CachedPtr object = cache->get(context.info.namespace_, context.info.name);
+    CachedPtr object = cache->get(cache->resource().namespaced ? context.info.namespace_ : std::string(), context.info.name);
     if (object == nullptr) co_return not_found(context.info.group, context.info.resource, context.info.name);
     Status status = co_await respond_scale(context, object);
     co_return status;
