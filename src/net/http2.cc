@@ -7,7 +7,7 @@ namespace knarr::net {
 
 namespace {
 
-constexpr size_t kReadSize = 32 << 10;
+constexpr size_t kReadSize = 16 << 10;   // a TLS record
 constexpr size_t kWriteSize = 64 << 10;  // what one gathered write aims at
 constexpr size_t kCopyBelow =
     1 << 10;  // smaller runs of a body are cheaper copied than passed along

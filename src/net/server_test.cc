@@ -5,132 +5,11 @@
 
 #include <boost/asio/thread_pool.hpp>
 
-#include "net/client.h"
-#include "net/event.h"
-#include "net/test_bed.h"
 #include "net/test_certs.h"
+#include "net/test_handler.h"
 
 namespace knarr::net {
 namespace {
-
-Task<std::string> text_of(ClientResponse& response) {
-  size_t limit = 64 << 20;
-  Result<std::string> text = co_await response.body->read_all(limit);
-  co_return text.ok() ? *text : "error: " + std::string(text.status().message());
-}
-
-// What the handlers of this file have seen.
-struct Seen {
-  int closed = 0;
-  size_t written = 0;
-  bool returned = false;
-  Event event;
-  std::shared_ptr<const Peer> peer;
-};
-
-Task<void> stream_for_ever(ResponseWriter& writer, Seen* seen) {
-  writer.on_close([seen] {
-    ++seen->closed;
-    seen->event.set();
-  });
-  Status status = co_await writer.start(200, {});
-  Body block(Bytes::copy(std::string(16 << 10, 'x')));
-  while (status.ok()) {
-    Body next = block;
-    status = co_await writer.write(std::move(next));
-    seen->written += block.size();
-  }
-  seen->returned = true;
-  seen->event.set();
-}
-
-Task<void> wait_for_close(ResponseWriter& writer, Seen* seen) {
-  Notifier gone(co_await this_executor());
-  writer.on_close([&gone, seen] {
-    ++seen->closed;
-    gone.notify();
-  });
-  Status status = co_await writer.start(200, {});
-  Body first("first\n");
-  status = co_await writer.write(std::move(first));
-  if (!writer.closed()) co_await gone.wait();
-  seen->returned = true;
-  seen->event.set();
-}
-
-Task<void> echo_raw(ResponseWriter& writer) {
-  Headers headers;
-  headers.add("Upgrade", "raw");
-  Result<std::unique_ptr<ByteStream>> stream = co_await writer.upgrade(std::move(headers));
-  if (!stream.ok()) {
-    Body why(stream.status().message());
-    Status ignored = co_await writer.respond(stream.status().code(), {}, std::move(why));
-    co_return;
-  }
-  char buffer[1000];
-  while (true) {
-    Result<size_t> count = co_await (*stream)->read(buffer, sizeof(buffer));
-    if (!count.ok() || *count == 0) break;
-    std::string_view bytes(buffer, *count);
-    Status written = co_await (*stream)->write(bytes);
-    if (!written.ok()) break;
-  }
-}
-
-Task<void> handle(Seen* seen, Request& request, ResponseWriter& writer) {
-  Status ignored;
-  if (request.path == "/forever") {
-    co_await stream_for_ever(writer, seen);
-  } else if (request.path == "/wait") {
-    co_await wait_for_close(writer, seen);
-  } else if (request.path == "/raw") {
-    co_await echo_raw(writer);
-  } else if (request.path == "/peer") {
-    seen->peer = request.peer;
-    ignored = co_await writer.respond(200, {}, {});
-  } else if (request.path == "/nothing") {
-  } else if (request.path == "/throw") {
-    throw std::runtime_error("on purpose");
-  } else if (request.path == "/pieces") {
-    ignored = co_await writer.start(200, {});
-    for (int i = 0; i < 10; ++i) {
-      Body piece(fmt::format("{},", i));
-      ignored = co_await writer.write(std::move(piece));
-      co_await yield_now();
-    }
-    Headers trailers;
-    trailers.add("x-end", "yes");
-    ignored = co_await writer.finish(std::move(trailers));
-  } else if (request.path == "/big") {
-    Body body;
-    Bytes slice = Bytes::copy(std::string(1000, 'b'));
-    for (int i = 0; i < 5000; ++i) body.append(Slice(slice));
-    ignored = co_await writer.respond(200, {}, std::move(body));
-  } else if (request.path == "/limit") {
-    size_t limit = 1000;
-    Result<std::string> body = co_await request.body->read_all(limit);
-    Body answer(body.ok() ? std::string_view("fits") : body.status().message());
-    ignored =
-        co_await writer.respond(body.ok() ? 200 : body.status().code(), {}, std::move(answer));
-  } else {
-    size_t limit = 64 << 20;
-    Result<std::string> body = co_await request.body->read_all(limit);
-    Headers headers;
-    headers.add("X-Method", request.method);
-    headers.add("X-Major", std::to_string(request.http_major));
-    headers.add("X-Query", request.query);
-    headers.add("X-Evil", "a\r\nb: c");
-    Body answer(body.ok() ? *body : std::string(body.status().message()));
-    ignored = co_await writer.respond(200, std::move(headers), std::move(answer));
-  }
-}
-
-struct Handling {
-  Seen* seen;
-  Task<void> operator()(Request& request, ResponseWriter& writer) const {
-    return handle(seen, request, writer);
-  }
-};
 
 // Each way to reach the server.
 struct Carrier {
@@ -355,148 +234,6 @@ INSTANTIATE_TEST_SUITE_P(All, Carriers,
                                            Carrier{"tls2", HttpVersion::kHttp2, true}),
                          [](const auto& info) { return std::string(info.param.name); });
 
-// ---- TLS
-
-class Tls : public TestBed {
- public:
-  TestCa ca, clients_ca{"clients"}, other_ca{"other"};
-  TestFolder folder;
-  Seen seen;
-  std::string start() {
-    TestCert cert = ca.issue("server", "DNS:localhost,IP:127.0.0.1");
-    ServerOptions options;
-    options.tls =
-        *make_tls_server_context({folder.write("c", cert.cert_pem), folder.write("k", cert.key_pem),
-                                  folder.write("ca", clients_ca.pem())});
-    return serve(Handling{&seen}, std::move(options));
-  }
-  std::shared_ptr<TlsClientContext> trust(const std::string& pem, const TestCert& cert = {}) {
-    TlsClientOptions options;
-    options.ca_pem = pem;
-    options.cert_pem = cert.cert_pem;
-    options.key_pem = cert.key_pem;
-    return *make_tls_client_context(options);
-  }
-};
-
-Task<void> expect_status(std::shared_ptr<Client> client, int status) {
-  ClientRequest request;
-  request.target = "/peer";
-  Result<ClientResponse> response = co_await client->send(std::move(request));
-  EXPECT_TRUE(response.ok()) << response.status().message();
-  if (!response.ok()) co_return;
-  EXPECT_EQ(response->status, status);
-  std::string text = co_await text_of(*response);
-}
-
-Task<void> show_certificates(Tls* test, std::string address) {
-  std::shared_ptr<Client> client1 =
-      test->client(address, HttpVersion::kAuto, test->trust(test->ca.pem()));
-  co_await expect_status(client1, 200);
-  EXPECT_TRUE(test->seen.peer->tls);
-  EXPECT_TRUE(test->seen.peer->certificates.empty());
-  EXPECT_FALSE(test->seen.peer->certificate_verified);
-  TestCert good = test->clients_ca.issue("alice", "", "system:masters");
-  std::shared_ptr<Client> client2 =
-      test->client(address, HttpVersion::kAuto, test->trust(test->ca.pem(), good));
-  co_await expect_status(client2, 200);
-  EXPECT_EQ(test->seen.peer->certificates.size(), 1u);
-  EXPECT_TRUE(test->seen.peer->certificate_verified);
-  EXPECT_EQ(test->seen.peer->address, "127.0.0.1");
-  TestCert bad = test->other_ca.issue("mallory", "");
-  std::shared_ptr<Client> client3 =
-      test->client(address, HttpVersion::kAuto, test->trust(test->ca.pem(), bad));
-  co_await expect_status(client3, 200);
-  EXPECT_EQ(test->seen.peer->certificates.size(), 1u);
-  EXPECT_FALSE(test->seen.peer->certificate_verified);
-}
-
-TEST_F(Tls, ClientCertificatesAreReportedNotRequired) { run(show_certificates(this, start())); }
-
-Task<void> distrust(Tls* test, std::string address) {
-  ClientRequest request;
-  std::shared_ptr<Client> client =
-      test->client(address, HttpVersion::kAuto, test->trust(test->other_ca.pem()));
-  Result<ClientResponse> response = co_await client->send(std::move(request));
-  EXPECT_FALSE(response.ok());
-  EXPECT_EQ(response.status().message(),
-            "tls: failed to verify certificate: x509: certificate signed by unknown authority");
-  // The right CA, the wrong name.
-  TlsClientOptions options;
-  options.ca_pem = test->ca.pem();
-  options.server_name = "elsewhere";
-  client = test->client(address, HttpVersion::kAuto, *make_tls_client_context(options));
-  ClientRequest again;
-  response = co_await client->send(std::move(again));
-  EXPECT_FALSE(response.ok());
-  EXPECT_NE(response.status().message().find("is not valid for elsewhere"), std::string::npos);
-  options.insecure_skip_verify = true;
-  std::shared_ptr<Client> client4 =
-      test->client(address, HttpVersion::kAuto, *make_tls_client_context(options));
-  co_await expect_status(client4, 200);
-}
-
-TEST_F(Tls, VerifiesTheServer) { run(distrust(this, start())); }
-
-Task<void> renew(Tls* test, std::string address, std::string cert_file, std::string key_file) {
-  std::shared_ptr<Client> client5 =
-      test->client(address, HttpVersion::kAuto, test->trust(test->ca.pem()));
-  co_await expect_status(client5, 200);
-  TestCert fresh = test->other_ca.issue("server", "IP:127.0.0.1");
-  std::ofstream(cert_file, std::ios::trunc) << fresh.cert_pem;
-  // Half a pair: the old one goes on.
-  Duration pause = std::chrono::milliseconds(1100);
-  co_await sleep_for(pause);
-  std::shared_ptr<Client> client6 =
-      test->client(address, HttpVersion::kAuto, test->trust(test->ca.pem()));
-  co_await expect_status(client6, 200);
-  std::ofstream(key_file, std::ios::trunc) << fresh.key_pem;
-  co_await sleep_for(pause);
-  std::shared_ptr<Client> client7 =
-      test->client(address, HttpVersion::kAuto, test->trust(test->other_ca.pem()));
-  co_await expect_status(client7, 200);
-}
-
-TEST_F(Tls, RenewedFilesAreUsed) {
-  std::string address = start();
-  run(renew(this, address, folder.at("c"), folder.at("k")));
-}
-
-std::vector<std::string> nonsense() {
-  return {"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02", std::string(20, '\0'), "\x15\x03\x01"};
-}
-
-Task<void> talk_nonsense(Tls* test, std::string address) {
-  std::vector<std::string> texts = nonsense();
-  for (const std::string& text : texts) {
-    Duration limit = std::chrono::seconds(5);
-    Result<std::unique_ptr<ByteStream>> stream = co_await dial(address, nullptr, limit);
-    EXPECT_TRUE(stream.ok());
-    std::string_view view = text;
-    Status written = co_await (*stream)->write(view);
-    (*stream)->shutdown_write();
-    char buffer[1000];
-    Result<size_t> count = co_await (*stream)->read(buffer, sizeof(buffer));
-    while (count.ok() && *count > 0) count = co_await (*stream)->read(buffer, sizeof(buffer));
-  }
-  std::shared_ptr<Client> client8 =
-      test->client(address, HttpVersion::kAuto, test->trust(test->ca.pem()));
-  co_await expect_status(client8, 200);
-}
-
-TEST_F(Tls, SurvivesNonsense) { run(talk_nonsense(this, start())); }
-
-Task<void> forget_tls(TestBed* bed, std::string address) {
-  ClientRequest request;
-  std::shared_ptr<Client> client = bed->client(address, HttpVersion::kHttp1);
-  Result<ClientResponse> response = co_await client->send(std::move(request));
-  EXPECT_TRUE(response.ok() && response->status == 400);
-  std::string text = co_await text_of(*response);
-  EXPECT_EQ(text, "Client sent an HTTP request to an HTTPS server.\n");
-}
-
-TEST_F(Tls, TellsPlainHttpWhatIsWrong) { run(forget_tls(this, start())); }
-
 // ---- Plain connections, byte by byte
 
 class Plain : public TestBed {
@@ -625,6 +362,21 @@ Task<void> unix_socket(TestBed* bed, std::string path) {
   std::shared_ptr<Client> client10 = bed->client("unix:" + path, HttpVersion::kHttp1);
   co_await expect_status(client10, 200);
 }
+
+Task<void> stay_idle(Plain* test) {
+  ServerOptions options;
+  options.idle_timeout = std::chrono::milliseconds(200);
+  std::string address = test->serve(Handling{&test->seen}, std::move(options));
+  std::vector<std::string> beginnings = {"", "GET / HT", "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+                                         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"};
+  for (const std::string& text : beginnings) {
+    // Returns only when the server has closed.
+    std::string answer = co_await converse(address, text);
+    EXPECT_EQ(answer.empty(), text.size() < 10) << text;
+  }
+}
+
+TEST_F(Plain, IdleConnectionsAreClosed) { run(stay_idle(this)); }
 
 TEST_F(Plain, UnixSocket) {
   TestFolder folder;
