@@ -4,6 +4,7 @@
 #include "apiserver/discovery/documents.h"
 #include "apiserver/discovery/health.h"
 #include "apiserver/discovery/version.h"
+#include "apiserver/openapi/serve.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -14,6 +15,8 @@ constexpr Route kRoutes[] = {
     {"/healthz", true, discovery::serve_health},
     {"/livez", true, discovery::serve_health},
     {"/readyz", true, discovery::serve_health},
+    {"/openapi/v2", false, openapi::serve_v2},
+    {"/openapi/v3", true, openapi::serve_v3},
     {"/version", false, discovery::serve_version},
     {"/version/", false, discovery::serve_version},
 };
