@@ -18,6 +18,7 @@ constexpr ControllerEntry kControllers[] = {
     {"deployment-controller", "deployment", start_deployment},
     {"replicaset-controller", "replicaset", start_replicaset},
     {"replicationcontroller-controller", "replicationcontroller", start_replicationcontroller},
+    {"resourcequota-controller", "resourcequota", start_resourcequota},
     {"pod-garbage-collector-controller", "podgc", start_podgc},
     {"node-ipam-controller", "nodeipam", start_nodeipam},
     {"node-lifecycle-controller", "nodelifecycle", start_nodelifecycle},

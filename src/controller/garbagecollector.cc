@@ -88,9 +88,13 @@ void GarbageCollector::add_monitor(ServedResourcePtr resource) {
   if (monitor.core == nullptr) {
     client::InformerCore::Options options;
     options.type = &PartialObjectMetadata::table();
-    // A discovered resource lives as long as the informer that refers to it: the handler holds it.
-    monitor.core = std::make_shared<client::InformerCore>(context_->client, resource->resource, std::move(options), context_->executor);
-    monitor.own = true;
+    const schema::Resource* builtin = schema::find_resource(resource->group, resource->version, resource->plural);
+    if (builtin != nullptr) {
+      monitor.core = context_->informers.core(*builtin, std::move(options));  // others may want it, too
+    } else {
+      monitor.core = std::make_shared<client::InformerCore>(context_->client, resource->resource, std::move(options), context_->executor);
+      monitor.own = true;
+    }
   }
   std::weak_ptr<GarbageCollector> weak = weak_from_this();
   monitor.core->add_handler([weak, resource](const client::SharedObject& old, const client::SharedObject& now) {
