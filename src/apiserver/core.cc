@@ -182,7 +182,9 @@ client::Client& Core::loopback() {
 // ---- a request's way ----------------------------------------------------------------------------------------------------------
 
 Task<void> Core::serve(net::Request& request, net::ResponseWriter& writer, std::optional<User> trusted) {
-  RequestContext context{*this, *this, request, writer, {}, {}, {}};
+  metrics::CountingWriter counting(writer);
+  RequestContext context{*this, *this, request, counting, {}, {}, {}};
+  metrics::MeasuredRequest measured(request_metrics_, context, counting);
   context.audit_id = request.headers.get("Audit-ID");
   if (context.audit_id.empty() || context.audit_id.size() > 64) context.audit_id = new_uid();
   Status status = co_await handle(context, trusted);

@@ -14,6 +14,7 @@
 #include "apiserver/authn/authenticator.h"
 #include "apiserver/authz/authorizer.h"
 #include "apiserver/context.h"
+#include "apiserver/metrics/metrics.h"
 #include "apiserver/server.h"
 #include "apiserver/storage/watch_cache.h"
 
@@ -41,8 +42,10 @@ class Core final : public ApiServer {
   WatchCache* cache(std::string_view group, std::string_view plural) const;
   store::Store& store() { return *store_; }
   authz::Authorizer& authorizer() { return *authorizer_; }
+  authn::Authenticator& authenticator() { return *authenticator_; }  // after start()
   // The admission plugins that are on, in order.
   const std::vector<const admission::Plugin*>& admission_plugins() const { return plugins_; }
+  metrics::RequestMetrics& request_metrics() { return request_metrics_; }
   bool ready() const { return ready_.load(std::memory_order_acquire); }
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
 
@@ -75,6 +78,7 @@ class Core final : public ApiServer {
   std::unique_ptr<authn::Authenticator> authenticator_;
   std::unique_ptr<authz::Authorizer> authorizer_;
   std::unique_ptr<client::Client> loopback_;
+  metrics::RequestMetrics request_metrics_;
   std::atomic<bool> ready_{false}, stopping_{false};
   std::mutex watches_mutex_;
   uint64_t next_watch_ = 0;                                                               // guarded by watches_mutex_

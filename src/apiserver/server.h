@@ -5,6 +5,8 @@
 // storage (watch cache) -> store/. Any executor may carry a request; shared state is the watch caches (internally locked) and immutable tables.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -78,6 +80,10 @@ class ApiServer {
   // Cluster IPs and node ports in use; made at the first write of a Service (ServiceAllocator::of).
   std::once_flag service_allocator_once;
   std::shared_ptr<ServiceAllocator> service_allocator;
+
+  // Parts of the control plane that run in this process, by their names in componentstatuses ("scheduler", "controller-manager"): each answers ""
+  // while it is well, else what is wrong, from any thread. Filled before start().
+  std::map<std::string, std::function<std::string()>> local_components;
 };
 
 std::unique_ptr<ApiServer> make_api_server(Executor executor, std::shared_ptr<store::Store> store, const Clock& clock, Options options);

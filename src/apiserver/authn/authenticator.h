@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "apiserver/server.h"
 #include "apiserver/user.h"
@@ -21,6 +22,9 @@ class Authenticator {
   virtual Result<User> authenticate(const net::Request& request) = 0;
   // The user behind a bearer token (TokenReview); empty when nobody knows it.
   virtual std::optional<User> authenticate_token(std::string_view token) = 0;
+  // The same for other servers: the token must be meant for one of `audiences`; those that match are put into *matched.
+  virtual std::optional<User> authenticate_token_for(std::string_view token, const std::vector<std::string>& audiences,
+                                                     std::vector<std::string>* matched) = 0;
 };
 
 // `server` gives options and the objects that tokens are bound to; it outlives the authenticator. Fails when a file cannot be read.
@@ -31,6 +35,9 @@ class TokenSource {
  public:
   virtual ~TokenSource() = default;
   virtual std::optional<User> lookup(std::string_view token) = 0;
+  // For one of these audiences; sources whose tokens name none speak for `ours` only.
+  virtual std::optional<User> lookup_for(std::string_view token, const std::vector<std::string>& audiences, const std::string& ours,
+                                         std::vector<std::string>* matched);
 };
 Result<std::unique_ptr<TokenSource>> make_token_file(const std::string& path);
 Result<std::unique_ptr<TokenSource>> make_service_account_tokens(ApiServer& server);

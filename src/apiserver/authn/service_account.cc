@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "api/core_v1.h"
@@ -104,7 +105,8 @@ class ServiceAccountTokens final : public TokenSource {
       auto at = cache_.find(std::string(token));
       if (at != cache_.end() && at->second.second > now) return at->second.first;
     }
-    auto user = check(token);
+    std::vector<std::string> matched;
+    auto user = check(token, {server_.options().service_account_issuer}, &matched);
     if (!user.has_value()) return std::nullopt;
     std::lock_guard lock(mutex_);
     if (cache_.size() >= kMaxCached) cache_.clear();
@@ -112,8 +114,14 @@ class ServiceAccountTokens final : public TokenSource {
     return user;
   }
 
+  std::optional<User> lookup_for(std::string_view token, const std::vector<std::string>& audiences, const std::string&,
+                                 std::vector<std::string>* matched) override {
+    if (token.size() > kMaxTokenBytes) return std::nullopt;
+    return check(token, audiences, matched);
+  }
+
  private:
-  std::optional<User> check(std::string_view token) const {
+  std::optional<User> check(std::string_view token, const std::vector<std::string>& audiences, std::vector<std::string>* matched) const {
     size_t first = token.find('.'), last = token.rfind('.');
     if (first == std::string_view::npos || first == last || token.substr(first + 1, last - first - 1).find('.') != std::string_view::npos)
       return std::nullopt;
@@ -128,8 +136,14 @@ class ServiceAccountTokens final : public TokenSource {
     bool good = false;
     for (const Key& key : keys_) good = good || verify(key.get(), algorithm, token.substr(0, last), *signature);
     if (!good) return std::nullopt;
-    if (claims->at({"iss"}).as_string() == kLegacyIssuer) return legacy_user(*claims);
-    if (!in_time(*claims) || !for_us(*claims)) return std::nullopt;
+    if (claims->at({"iss"}).as_string() == kLegacyIssuer) {
+      // Legacy tokens name no audience; they are for this server.
+      match({server_.options().service_account_issuer}, audiences, matched);
+      return matched->empty() ? std::nullopt : legacy_user(*claims);
+    }
+    if (!in_time(*claims) || claims->at({"iss"}).as_string() != server_.options().service_account_issuer) return std::nullopt;
+    match(token_audiences(*claims), audiences, matched);
+    if (matched->empty()) return std::nullopt;
     return bound_user(*claims);
   }
 
@@ -143,14 +157,17 @@ class ServiceAccountTokens final : public TokenSource {
     return !not_before.is_number() || not_before.as_int() <= now + kLeeway;
   }
 
-  bool for_us(const json::Value& claims) const {
-    const std::string& issuer = server_.options().service_account_issuer;
-    if (claims.at({"iss"}).as_string() != issuer) return false;
+  static std::vector<std::string> token_audiences(const json::Value& claims) {
     const json::Value& audience = claims.at({"aud"});
-    if (audience.is_string()) return audience.as_string() == issuer;
-    for (const json::Value& each : audience.items())
-      if (each.as_string() == issuer) return true;
-    return false;
+    if (audience.is_string()) return {audience.as_string()};
+    std::vector<std::string> all;
+    for (const json::Value& each : audience.items()) all.push_back(each.as_string());
+    return all;
+  }
+
+  static void match(const std::vector<std::string>& of_token, const std::vector<std::string>& wanted, std::vector<std::string>* matched) {
+    for (const std::string& audience : wanted)
+      if (std::find(of_token.begin(), of_token.end(), audience) != of_token.end()) matched->push_back(audience);
   }
 
   // The account must exist with that uid, and so must the pod or secret that the token is bound to.

@@ -6,6 +6,7 @@
 
 #include "api/core_v1.h"
 #include "apiserver/errors.h"
+#include "apiserver/subresource/html_links.h"
 
 namespace knarr::apiserver::subresource {
 namespace {
@@ -50,16 +51,49 @@ Status unreachable(const Backend& backend, const Status& why) {
   return service_unavailable("error trying to reach service: " + std::string(why.message()) + " (" + backend.address + ")");
 }
 
+// A page in plain text, whose links can be put right.
+bool is_plain_html(const net::Headers& headers) {
+  std::string_view type = headers.get("Content-Type");
+  type = type.substr(0, type.find(';'));
+  while (type.starts_with(' ')) type.remove_prefix(1);
+  while (type.ends_with(' ')) type.remove_suffix(1);
+  return type == "text/html" && headers.get("Content-Encoding").empty();
+}
+
+// What a proxied server says about itself is made to fit the path that it is seen under.
+std::unique_ptr<HtmlLinks> adapt_head(const RequestContext& context, const Backend& backend, net::Headers& headers) {
+  if (backend.link_prefix.empty()) return nullptr;
+  for (const char* name : {"Access-Control-Allow-Credentials", "Access-Control-Allow-Headers", "Access-Control-Allow-Methods",
+                           "Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Access-Control-Max-Age"})
+    headers.remove(name);
+  LinkRules rules{backend.link_prefix, backend.address, context.request.authority};
+  std::string_view location = headers.get("Location");
+  if (!location.empty()) {
+    std::string rewritten = rewrite_url(location, rules);
+    headers.set("Location", rewritten);
+    return nullptr;
+  }
+  if (!is_plain_html(headers) || context.request.method == "HEAD") return nullptr;
+  headers.remove("Content-Length");
+  return std::make_unique<HtmlLinks>(std::move(rules));
+}
+
 // The answer's head and body, piece by piece.
-Task<Status> copy_response(net::ResponseWriter& writer, net::ClientResponse response) {
+Task<Status> copy_response(RequestContext& context, const Backend& backend, net::ClientResponse response) {
+  net::ResponseWriter& writer = context.writer;
   net::Headers headers = end_to_end(response.headers, true);
+  std::unique_ptr<HtmlLinks> links = adapt_head(context, backend, headers);
   Status status = co_await writer.start(response.status, std::move(headers));
   while (status.ok()) {
     auto piece = co_await response.body->read();
     if (!piece.ok()) co_return piece.status();
-    if (piece->empty()) break;
-    Body body{std::string_view(*piece)};
-    status = co_await writer.write(std::move(body));
+    bool end = piece->empty();
+    std::string text = links == nullptr ? std::move(*piece) : end ? links->finish() : links->feed(*piece);
+    if (!text.empty()) {
+      Body body{std::string_view(text)};
+      status = co_await writer.write(std::move(body));
+    }
+    if (end) break;
   }
   co_return status;
 }
@@ -71,7 +105,7 @@ Task<Status> forward_upgrade(RequestContext& context, net::Client& client, const
   auto upgraded = co_await client.upgrade(std::move(request));
   if (!upgraded.ok()) co_return unreachable(backend, upgraded.status());
   if (upgraded->stream == nullptr) {
-    Status copied = co_await copy_response(context.writer, std::move(upgraded->response));
+    Status copied = co_await copy_response(context, backend, std::move(upgraded->response));
     co_return copied;
   }
   net::Headers headers = upgraded->response.headers;
@@ -104,7 +138,7 @@ Task<Status> forward_plain(RequestContext& context, net::Client& client, const B
   if (!has_body) {
     auto response = co_await client.send(std::move(request));
     if (!response.ok()) co_return unreachable(backend, response.status());
-    Status copied = co_await copy_response(context.writer, std::move(*response));
+    Status copied = co_await copy_response(context, backend, std::move(*response));
     co_return copied;
   }
   auto exchange = co_await client.open(std::move(request));
@@ -113,7 +147,7 @@ Task<Status> forward_plain(RequestContext& context, net::Client& client, const B
   CO_TRY(sent);
   auto response = co_await (*exchange)->response();
   if (!response.ok()) co_return unreachable(backend, response.status());
-  Status copied = co_await copy_response(context.writer, std::move(*response));
+  Status copied = co_await copy_response(context, backend, std::move(*response));
   co_return copied;
 }
 

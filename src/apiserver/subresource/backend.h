@@ -22,6 +22,7 @@ struct Backend {
   std::string authority;                           // Host header; "" = the address
   net::Headers extra_headers;                      // added to the request's
   bool keep_authorization = false;                 // the client's credentials are for us, not for them
+  std::string link_prefix;                         // of a proxy: put before the paths of redirects and of links in HTML; "" = never
 };
 
 // 503 ServiceUnavailable when it cannot be reached.

@@ -5,7 +5,9 @@
 #include "apiserver/context.h"
 #include "apiserver/errors.h"
 #include "apiserver/field_errors.h"
+#include "apiserver/registry/metadata.h"
 #include "apiserver/registry/registry.h"
+#include "apiserver/subresource/verbs.h"
 #include "schema/time.h"
 
 namespace knarr::apiserver::subresource {
@@ -52,20 +54,42 @@ Status assign(Pod& pod, const Binding& binding, schema::Time now) {
 
 }  // namespace
 
-Task<Status> create_pod_binding(RequestContext& context) {
-  auto binding = co_await read_object<Binding>(context);
-  if (!binding.ok()) co_return binding.status();
-  if (!binding->metadata.name.empty() && !(binding->metadata.name == context.info.name))
-    co_return bad_request("name in URL does not match name in Binding object");
-  CO_TRY(validate(*binding));
+namespace {
+
+Task<Status> bind(RequestContext& context, Binding binding, std::string name) {
+  CO_TRY(validate(binding));
   CO_TRY_ASSIGN(bool dry_run, query_dry_run(context));
   schema::Time now = schema::to_time(context.server.clock().now());
-  std::function<Status(void*)> mutate = [&binding, now](void* object) { return assign(*static_cast<Pod*>(object), *binding, now); };
-  std::string ns = context.info.namespace_, name = context.info.name;
+  std::function<Status(void*)> mutate = [&binding, now](void* object) { return assign(*static_cast<Pod*>(object), binding, now); };
+  std::string ns = context.info.namespace_;
   auto written = co_await modify_stored(context.server, Pod::resource(), std::move(ns), std::move(name), std::move(mutate), dry_run);
   if (!written.ok()) co_return written.status();
   Status success;
   Status status = co_await respond_status(context, success, 201);
+  co_return status;
+}
+
+}  // namespace
+
+Task<Status> create_pod_binding(RequestContext& context) {
+  CO_TRY(expect_create_of_one(context));
+  auto binding = co_await read_object<Binding>(context);
+  if (!binding.ok()) co_return binding.status();
+  if (!binding->metadata.name.empty() && !(binding->metadata.name == context.info.name))
+    co_return bad_request("name in URL does not match name in Binding object");
+  CO_TRY(settle_namespace(binding->metadata, context.info.namespace_));
+  std::string name = context.info.name;
+  Status status = co_await bind(context, std::move(*binding), std::move(name));
+  co_return status;
+}
+
+Task<Status> create_binding(RequestContext& context) {
+  CO_TRY(expect_create(context));
+  auto binding = co_await read_object<Binding>(context);
+  if (!binding.ok()) co_return binding.status();
+  CO_TRY(settle_namespace(binding->metadata, context.info.namespace_));
+  std::string name = binding->metadata.name.str();
+  Status status = co_await bind(context, std::move(*binding), std::move(name));
   co_return status;
 }
 

@@ -12,5 +12,6 @@ struct RequestContext;
 namespace knarr::apiserver::subresource {
 
 Task<Status> create_pod_binding(RequestContext& context);  // POST .../pods/NAME/binding
+Task<Status> create_binding(RequestContext& context);      // POST .../namespaces/NS/bindings: the pod is the one that the Binding's name says
 
 }  // namespace knarr::apiserver::subresource
