@@ -5,6 +5,8 @@ packages="g++ cmake ninja-build mold ccache python3
   libboost1.81-dev libnghttp2-dev libssl-dev liblmdb-dev libyaml-cpp-dev libfmt-dev libspdlog-dev libabsl-dev
   libcli11-dev libre2-dev zlib1g-dev libgtest-dev libgmock-dev libbenchmark-dev
   containerd runc containernetworking-plugins iptables iproute2 busybox-static curl"
+# The codec vectors are fetched as a Go module; any Go will do.
+command -v go > /dev/null || packages="$packages golang-go"
 missing=
 for package in $packages; do
   dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'install ok installed' || missing="$missing $package"
