@@ -16,10 +16,10 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Each module, and what it may include beside itself. base knows nothing; components meet through client/ only.
 LAYERS = {
-    "base": set(), "net": {"base"}, "schema": {"base"}, "pki": {"base"}, "store": {"base"},
+    "base": set(), "net": {"base"}, "schema": {"base"}, "pki": {"base"}, "store": {"base"}, "quota": {"base", "schema"},
     "client": {"base", "net", "schema"},
-    "apiserver": {"base", "net", "schema", "pki", "store", "client"},
-    "controller": {"base", "net", "schema", "pki", "client"},
+    "apiserver": {"base", "net", "schema", "pki", "store", "client", "quota"},
+    "controller": {"base", "net", "schema", "pki", "client", "quota"},
     "scheduler": {"base", "net", "schema", "client"},
     "kubelet": {"base", "net", "schema", "pki", "client"},
     "proxy": {"base", "net", "schema", "client"},
