@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""make-image.py OUT.tar NAME:TAG CONFIG_JSON PATH=FILE|PATH@LINK|PATH/ ...: a one-layer OCI archive for `ctr images import`.
+"""make-image.py OUT.tar NAME:TAG CONFIG_JSON [+LAYER.tar ...] PATH=FILE|PATH@LINK|PATH/ ...: an OCI archive for `ctr images import`.
 
-CONFIG_JSON is the image configuration's "config" object (Entrypoint, Cmd, Env, ExposedPorts ...). Output is reproducible.
+CONFIG_JSON is the image configuration's "config" object (Entrypoint, Cmd, Env, ExposedPorts ...). The +LAYERs lie below the one made of the
+paths. PATH:4755=FILE sets a mode. Output is reproducible.
 """
 import hashlib
 import io
@@ -28,8 +29,9 @@ def make_layer(entries):
         for entry in entries:
             if "=" in entry:
                 path, _, source = entry.partition("=")
+                path, _, mode = path.partition(":")
                 with open(source, "rb") as file:
-                    add(layer, path.lstrip("/"), file.read(), 0o755 if os.access(source, os.X_OK) else 0o644)
+                    add(layer, path.lstrip("/"), file.read(), int(mode, 8) if mode else 0o755 if os.access(source, os.X_OK) else 0o644)
             elif "@" in entry:
                 path, _, target = entry.partition("@")
                 add(layer, path.lstrip("/"), kind=tarfile.SYMTYPE, mode=0o777, link=target)
@@ -39,22 +41,28 @@ def make_layer(entries):
 
 
 def main(out, name, config, *entries):
-    layer = make_layer(entries)
+    layers = []
+    for path in (entry[1:] for entry in entries if entry.startswith("+")):
+        with open(path, "rb") as file:
+            layers.append(file.read())
+    entries = [entry for entry in entries if not entry.startswith("+")]
+    if entries:
+        layers.append(make_layer(entries))
     settings = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], **json.loads(config)}
     image = json.dumps({"architecture": "amd64", "os": "linux", "config": settings,
-                        "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}}).encode()
+                        "rootfs": {"type": "layers", "diff_ids": [digest(layer) for layer in layers]}}).encode()
     oci = "application/vnd.oci.image."
     manifest = json.dumps({
         "schemaVersion": 2, "mediaType": oci + "manifest.v1+json",
         "config": {"mediaType": oci + "config.v1+json", "digest": digest(image), "size": len(image)},
-        "layers": [{"mediaType": oci + "layer.v1.tar", "digest": digest(layer), "size": len(layer)}]}).encode()
+        "layers": [{"mediaType": oci + "layer.v1.tar", "digest": digest(layer), "size": len(layer)} for layer in layers]}).encode()
     index = json.dumps({"schemaVersion": 2, "manifests": [{
         "mediaType": oci + "manifest.v1+json", "digest": digest(manifest), "size": len(manifest),
         "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rsplit(":", 1)[1]}}]}).encode()
     with tarfile.open(out, "w") as archive:
         add(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
         add(archive, "index.json", index)
-        for blob in (layer, image, manifest):
+        for blob in (*layers, image, manifest):
             add(archive, "blobs/sha256/" + digest(blob)[7:], blob)
 
 
