@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Speed of the codecs on a pod of about 1.5 kB of JSON, as a server meets it: with managed fields and a status.
+// Speed of the codecs on a pod of about 1.5 kB of JSON, as a server meets it: with managed fields
+// and a status.
 #include <benchmark/benchmark.h>
 
 #include "api/core_v1.h"

@@ -9,10 +9,12 @@
 
 namespace knarr::schema {
 
-// Typed objects nest no deeper than this, in any encoding: only OpenAPI schemas nest at all, and the decoders recurse on them.
+// Typed objects nest no deeper than this, in any encoding: only OpenAPI schemas nest at all, and
+// the decoders recurse on them.
 inline constexpr int kMaxTypedDepth = 1000;
 
-// The JSON of a raw value (RawExtension, FieldsV1, JSON), compact; "null" when there is none or it is not JSON.
+// The JSON of a raw value (RawExtension, FieldsV1, JSON), compact; "null" when there is none or it
+// is not JSON.
 void append_raw_json(std::string& out, std::string_view bytes, Kind kind);
 
 }  // namespace knarr::schema

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON into structs, with the rules and the wording of sigs.k8s.io/json: keys are case-sensitive, a value of the wrong type is
-// noted (the first one is the answer) and passed over, a value that its own parser refuses ends it all, null means "leave alone" for
-// values and "nil" for pointers, lists and maps.
+// JSON into structs, with the rules and the wording of sigs.k8s.io/json: keys are case-sensitive, a
+// value of the wrong type is noted (the first one is the answer) and passed over, a value that its
+// own parser refuses ends it all, null means "leave alone" for values and "nil" for pointers, lists
+// and maps.
 #include <absl/container/flat_hash_set.h>
 
 #include <charconv>
 
 #include "schema/codec.h"
 #include "schema/codec_internal.h"
+#include "schema/codec_json_trace.h"
 #include "schema/json_reader.h"
 #include "schema/json_text.h"
 #include "schema/quantity.h"
@@ -16,20 +18,11 @@
 namespace knarr::schema {
 namespace {
 
-// Where the decoder is, for messages: a chain on the stack, from the inside out.
-struct Frame {
-  const Frame* outer = nullptr;
-  const Type* type = nullptr;  // of a struct; null for a list or map
-  std::string_view key;        // the current field, or the current key of a map
-  size_t index = 0;            // of a list
-  enum Kind : uint8_t { kStruct, kMap, kList } kind = kStruct;
-};
-
 constexpr size_t kMaxInlineLevels = 3;
-constexpr size_t kMaxReported = 100;
 constexpr size_t kNoBit = ~size_t{0};
 
-// A field found by its JSON name, where it lies, and its bit among the seen ones (run-time types may have too many for bits).
+// A field found by its JSON name, where it lies, and its bit among the seen ones (run-time types
+// may have too many for bits).
 struct Found {
   const Field* field = nullptr;
   const Type* owner = nullptr;
@@ -54,7 +47,8 @@ class JsonDecoder {
   }
 
  private:
-  // ---- structs ------------------------------------------------------------------------------------------------------------
+  // ---- structs
+  // ------------------------------------------------------------------------------------------------------------
   static const Field* find_from(const Type& type, std::string_view key, size_t& cursor) {
     std::span<const Field> fields = type.fields();
     const TypeSet& set = *type.set;
@@ -70,7 +64,8 @@ class JsonDecoder {
     return nullptr;
   }
 
-  static Found find(const Type& type, void* object, std::string_view key, size_t& cursor, size_t level = 0) {
+  static Found find(const Type& type, void* object, std::string_view key, size_t& cursor,
+                    size_t level = 0) {
     Found found;
     if (const Field* field = find_from(type, key, cursor)) {
       auto index = static_cast<size_t>(field - type.fields().data());
@@ -150,7 +145,8 @@ class JsonDecoder {
     reader_.skip_value();
   }
 
-  // apiVersion and kind: of the document they are reported, of objects inside others they are passed over, as protobuf has none.
+  // apiVersion and kind: of the document they are reported, of objects inside others they are
+  // passed over, as protobuf has none.
   void type_meta(bool is_kind) {
     if (reader_.peek() != '"') {
       if (reader_.peek() == 'n') {
@@ -164,19 +160,23 @@ class JsonDecoder {
     (is_kind ? report_->type_meta.kind : report_->type_meta.api_version) = text;
   }
 
-  // ---- fields by shape ------------------------------------------------------------------------------------------------------
+  // ---- fields by shape
+  // ------------------------------------------------------------------------------------------------------
   void field(const Type& owner, const Field& field, void* at) {
     const Type* inner = field.kind == Kind::kStruct ? &owner.set->types[field.type] : nullptr;
     switch (field.shape) {
-      case Shape::kPlain: return value(field.kind, inner, at);
+      case Shape::kPlain:
+        return value(field.kind, inner, at);
       case Shape::kOptional:
         if (reader_.peek() == 'n') {
           if (reader_.read_null()) optional_reset(field.kind, inner, at);
           return;
         }
         return value(field.kind, inner, optional_ensure(field.kind, inner, at));
-      case Shape::kList: return list(field.kind, inner, *static_cast<RawList*>(at));
-      case Shape::kMap: return map(field.kind, inner, *static_cast<RawList*>(at));
+      case Shape::kList:
+        return list(field.kind, inner, *static_cast<RawList*>(at));
+      case Shape::kMap:
+        return map(field.kind, inner, *static_cast<RawList*>(at));
     }
   }
 
@@ -230,7 +230,8 @@ class JsonDecoder {
       bool existed = false;
       void* slot = map_slot(map, key, size, &existed);
       // The key's view may be the reader's scratch; the slot's own copy stays.
-      frame.key = static_cast<Str*>(static_cast<void*>(static_cast<char*>(slot) - kMapValueOffset))->view();
+      frame.key =
+          static_cast<Str*>(static_cast<void*>(static_cast<char*>(slot) - kMapValueOffset))->view();
       if (existed) {
         if (report_ != nullptr) duplicate_key(frame);
         destroy_value(kind, inner, slot);
@@ -241,24 +242,25 @@ class JsonDecoder {
   }
 
   void duplicate_key(const Frame& frame) {
-    frame_ = frame.outer;
     // The path of the map, then the key.
-    std::string path = path_text();
+    std::string path = path_text(frame.outer);
     if (!path.empty()) path += '.';
     path += frame.key;
     add_problem("duplicate field", path);
-    frame_ = &frame;
   }
 
-  // ---- values ---------------------------------------------------------------------------------------------------------------
+  // ---- values
+  // ---------------------------------------------------------------------------------------------------------------
   void value(Kind kind, const Type* inner, void* at) {
     switch (kind) {
       case Kind::kString: {
         std::string_view text;
-        if (string_value(text, "string")) static_cast<Str*>(at)->assign(text, !static_cast<Str*>(at)->is_null());
+        if (string_value(text, "string"))
+          static_cast<Str*>(at)->assign(text, !static_cast<Str*>(at)->is_null());
         return;
       }
-      case Kind::kStruct: return struct_value(*inner, at);
+      case Kind::kStruct:
+        return struct_value(*inner, at);
       case Kind::kBool: {
         char c = reader_.peek();
         if (c == 't' || c == 'f') {
@@ -268,18 +270,28 @@ class JsonDecoder {
         }
         return null_or_mismatch(c, "bool");
       }
-      case Kind::kInt32: return number(*static_cast<int32_t*>(at), "int32");
-      case Kind::kInt64: return number(*static_cast<int64_t*>(at), "int64");
-      case Kind::kUint32: return number(*static_cast<uint32_t*>(at), "uint32");
-      case Kind::kUint64: return number(*static_cast<uint64_t*>(at), "uint64");
-      case Kind::kFloat: return number(*static_cast<float*>(at), "float32");
-      case Kind::kDouble: return number(*static_cast<double*>(at), "float64");
-      case Kind::kStringList: return list(Kind::kString, nullptr, *static_cast<RawList*>(at));
-      case Kind::kBytes: return bytes(*static_cast<Str*>(at));
+      case Kind::kInt32:
+        return number(*static_cast<int32_t*>(at), "int32");
+      case Kind::kInt64:
+        return number(*static_cast<int64_t*>(at), "int64");
+      case Kind::kUint32:
+        return number(*static_cast<uint32_t*>(at), "uint32");
+      case Kind::kUint64:
+        return number(*static_cast<uint64_t*>(at), "uint64");
+      case Kind::kFloat:
+        return number(*static_cast<float*>(at), "float32");
+      case Kind::kDouble:
+        return number(*static_cast<double*>(at), "float64");
+      case Kind::kStringList:
+        return list(Kind::kString, nullptr, *static_cast<RawList*>(at));
+      case Kind::kBytes:
+        return bytes(*static_cast<Str*>(at));
       case Kind::kRawExtension:
       case Kind::kFieldsV1:
-      case Kind::kJson: return raw(*static_cast<Raw*>(at));
-      default: return parsed_value(kind, at);
+      case Kind::kJson:
+        return raw(*static_cast<Raw*>(at));
+      default:
+        return parsed_value(kind, at);
     }
   }
 
@@ -379,7 +391,8 @@ class JsonDecoder {
       return fatal_mismatch("string");
     }
     if (kind == Kind::kTime) return store(parse_time(text), *static_cast<Time*>(at));
-    if (kind == Kind::kMicroTime) return store(parse_micro_time(text), *static_cast<MicroTime*>(at));
+    if (kind == Kind::kMicroTime)
+      return store(parse_micro_time(text), *static_cast<MicroTime*>(at));
     store(parse_duration(text), static_cast<DurationValue*>(at)->nanos);
   }
 
@@ -463,11 +476,13 @@ class JsonDecoder {
       if (fatal_.ok()) fatal_ = bad_request("boolean or JSON schema expected");
       return;
     }
-    if (c == '[') return list(fields[1].kind, inner[1], *static_cast<RawList*>(field_at(at, fields[1])));
+    if (c == '[')
+      return list(fields[1].kind, inner[1], *static_cast<RawList*>(field_at(at, fields[1])));
     reader_.skip_value();
   }
 
-  // ---- messages -------------------------------------------------------------------------------------------------------------
+  // ---- messages
+  // -------------------------------------------------------------------------------------------------------------
   static Status bad_request(std::string_view text) { return Status::make(400, "BadRequest", text); }
 
   void null_or_mismatch(char c, std::string_view wanted) {
@@ -480,12 +495,12 @@ class JsonDecoder {
 
   // Passes over the value at hand, which is not what the field takes.
   void mismatch(std::string_view wanted) {
-    std::string_view found = value_name(reader_.peek());
+    std::string_view found = json_value_name(reader_.peek());
     if (!reader_.skip_value()) return;
     save_mismatch(found, wanted);
   }
   void fatal_mismatch(std::string_view wanted) {
-    std::string_view found = value_name(reader_.peek());
+    std::string_view found = json_value_name(reader_.peek());
     if (!reader_.skip_value()) return;
     if (fatal_.ok()) fatal_ = mismatch_status(found, wanted);
   }
@@ -493,89 +508,20 @@ class JsonDecoder {
     if (saved_.ok()) saved_ = mismatch_status(found, wanted);
   }
 
-  static std::string_view value_name(char c) {
-    switch (c) {
-      case '{': return "object";
-      case '[': return "array";
-      case '"': return "string";
-      case 't':
-      case 'f': return "bool";
-      default: return "number";
-    }
-  }
-
   Status mismatch_status(std::string_view found, std::string_view wanted) const {
-    std::string path;
-    const Type* innermost = nullptr;
-    for (const Frame* frame = frame_; frame != nullptr; frame = frame->outer) {
-      if (frame->kind != Frame::kStruct) continue;
-      if (innermost == nullptr) innermost = frame->type;
-      path = path.empty() ? std::string(frame->key) : std::string(frame->key) + "." + path;
-    }
-    std::string text = "json: cannot unmarshal " + std::string(found) + " into Go ";
-    if (innermost == nullptr) {
-      text += "value of type ";
-    } else {
-      text += "struct field " + std::string(innermost->type_name()) + "." + path + " of type ";
-    }
-    return bad_request(text += wanted);
-  }
-
-  // The Go type, as far as the tables know it: "v1.Pod", "[]v1.Container", "map[string]string".
-  static std::string go_name(Shape shape, Kind kind, const Type* inner) {
-    std::string prefix = shape == Shape::kList ? "[]" : shape == Shape::kMap ? "map[string]" : "";
-    switch (kind) {
-      case Kind::kStruct: {
-        std::string_view full = inner->set->text(inner->openapi_name);
-        size_t dot = full.rfind('.');
-        size_t before = dot == std::string_view::npos || dot == 0 ? dot : full.rfind('.', dot - 1);
-        if (before != std::string_view::npos) full.remove_prefix(before + 1);
-        return prefix + std::string(full.empty() ? inner->type_name() : full);
-      }
-      case Kind::kQuantity: return shape == Shape::kMap ? "v1.ResourceList" : prefix + "resource.Quantity";
-      case Kind::kString: return prefix + "string";
-      case Kind::kBytes: return prefix + "[]uint8";
-      case Kind::kInt32: return prefix + "int32";
-      case Kind::kInt64: return prefix + "int64";
-      case Kind::kUint32: return prefix + "uint32";
-      case Kind::kUint64: return prefix + "uint64";
-      case Kind::kBool: return prefix + "bool";
-      case Kind::kStringList: return prefix + "[]string";
-      case Kind::kRawExtension: return prefix + "runtime.RawExtension";
-      case Kind::kIntOrString: return prefix + "intstr.IntOrString";
-      default: return prefix + "interface {}";
-    }
-  }
-
-  std::string path_text() const {
-    std::vector<const Frame*> frames;
-    for (const Frame* frame = frame_; frame != nullptr; frame = frame->outer) frames.push_back(frame);
-    std::string path;
-    for (size_t i = frames.size(); i-- > 0;) {
-      const Frame& frame = *frames[i];
-      if (frame.kind == Frame::kList) {
-        path += "[" + std::to_string(frame.index) + "]";
-      } else {
-        if (!path.empty()) path += '.';
-        path += frame.key;
-      }
-    }
-    return path;
+    return bad_request(mismatch_text(frame_, found, wanted));
   }
 
   // `key` belongs to the innermost struct.
   void problem(std::string_view what, std::string_view key) {
-    const Frame* inner = frame_;
-    frame_ = inner->outer;
-    std::string path = path_text();
-    frame_ = inner;
+    std::string path = path_text(frame_->outer);
     if (!path.empty()) path += '.';
     path += key;
     add_problem(what, path);
   }
 
   void add_problem(std::string_view what, const std::string& path) {
-    if (report_->problems.size() >= kMaxReported) return;
+    if (report_->problems.size() >= kMaxReportedProblems) return;
     std::string text = std::string(what) + " " + go_quote(path);
     for (const std::string& known : report_->problems)
       if (known == text) return;
@@ -594,47 +540,6 @@ class JsonDecoder {
 
 Status decode_json(std::string_view text, const Type& type, void* object, DecodeReport* report) {
   return JsonDecoder(text, report).run(type, object);
-}
-
-Result<TypeMeta> peek_json(std::string_view text) {
-  auto failure = [](const std::string& reason) {
-    return Status::make(400, "BadRequest", "couldn't get version/kind; json parse error: " + reason);
-  };
-  JsonReader reader(text);
-  TypeMeta meta;
-  std::string mismatch;
-  std::string_view key, value;
-  if (reader.peek() != '{') {
-    char c = reader.peek();
-    if (reader.skip_value() && reader.finish() && c == 'n') return meta;
-    if (reader.failed()) return failure(reader.error_text());
-    std::string_view found = c == '[' ? "array" : c == '"' ? "string" : c == 't' || c == 'f' ? "bool" : "number";
-    return failure("json: cannot unmarshal " + std::string(found) +
-                   " into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
-                   "\"json:\\\"kind,omitempty\\\"\" }");
-  }
-  reader.begin_object();
-  while (reader.next_key(key)) {
-    bool is_kind = key == "kind";
-    if (!is_kind && key != "apiVersion") {
-      reader.skip_value();
-      continue;
-    }
-    char c = reader.peek();
-    if (c == '"') {
-      if (reader.read_string(value)) (is_kind ? meta.kind : meta.api_version) = value;
-      continue;
-    }
-    if (reader.skip_value() && c != 'n' && mismatch.empty()) {
-      std::string_view found = c == '[' ? "array" : c == '{' ? "object" : c == 't' || c == 'f' ? "bool" : "number";
-      mismatch = "json: cannot unmarshal " + std::string(found) + " into Go struct field ." +
-                 (is_kind ? "kind" : "apiVersion") + " of type string";
-    }
-  }
-  reader.finish();
-  if (reader.failed()) return failure(reader.error_text());
-  if (!mismatch.empty()) return failure(mismatch);
-  return meta;
 }
 
 }  // namespace knarr::schema

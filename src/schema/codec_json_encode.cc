@@ -20,7 +20,8 @@ class JsonEncoder {
     bool first = true;
     if (meta != nullptr && (type.flags & kHasTypeMeta)) {
       if (!meta->kind.empty()) name(first, "kind"), append_json_string(out_, meta->kind);
-      if (!meta->api_version.empty()) name(first, "apiVersion"), append_json_string(out_, meta->api_version);
+      if (!meta->api_version.empty())
+        name(first, "apiVersion"), append_json_string(out_, meta->api_version);
     }
     members(type, object, first);
     out_ += '}';
@@ -64,7 +65,8 @@ class JsonEncoder {
     }
   }
 
-  void shaped_member(const Field& field, const Type* inner, const void* at, std::string_view key, bool& first) {
+  void shaped_member(const Field& field, const Type* inner, const void* at, std::string_view key,
+                     bool& first) {
     bool omit = field.flags & kOmitEmpty;
     if (field.shape == Shape::kOptional) {
       const void* held = optional_value(field.kind, at);
@@ -112,36 +114,57 @@ class JsonEncoder {
     out_ += '}';
   }
 
-  // Go's omitempty: structs are never empty, and to Go times, quantities and raw values are structs.
+  // Go's omitempty: structs are never empty, and to Go times, quantities and raw values are
+  // structs.
   static bool is_empty(Kind kind, const void* at) {
     switch (kind) {
-      case Kind::kBool: return !*static_cast<const bool*>(at);
+      case Kind::kBool:
+        return !*static_cast<const bool*>(at);
       case Kind::kInt32:
-      case Kind::kUint32: return *static_cast<const uint32_t*>(at) == 0;
+      case Kind::kUint32:
+        return *static_cast<const uint32_t*>(at) == 0;
       case Kind::kInt64:
-      case Kind::kUint64: return *static_cast<const uint64_t*>(at) == 0;
-      case Kind::kFloat: return *static_cast<const float*>(at) == 0;
-      case Kind::kDouble: return *static_cast<const double*>(at) == 0;
+      case Kind::kUint64:
+        return *static_cast<const uint64_t*>(at) == 0;
+      case Kind::kFloat:
+        return *static_cast<const float*>(at) == 0;
+      case Kind::kDouble:
+        return *static_cast<const double*>(at) == 0;
       case Kind::kString:
-      case Kind::kBytes: return static_cast<const Str*>(at)->empty();
-      case Kind::kStringList: return static_cast<const List<Str>*>(at)->empty();
-      default: return false;
+      case Kind::kBytes:
+        return static_cast<const Str*>(at)->empty();
+      case Kind::kStringList:
+        return static_cast<const List<Str>*>(at)->empty();
+      default:
+        return false;
     }
   }
 
   void value(Kind kind, const Type* inner, const void* at) {
     switch (kind) {
-      case Kind::kString: return append_json_string(out_, static_cast<const Str*>(at)->view());
-      case Kind::kStruct: return object(*inner, at, nullptr);
-      case Kind::kBool: out_ += *static_cast<const bool*>(at) ? "true" : "false"; return;
-      case Kind::kInt32: return append_int(out_, *static_cast<const int32_t*>(at));
-      case Kind::kInt64: return append_int(out_, *static_cast<const int64_t*>(at));
-      case Kind::kUint32: return append_uint(out_, *static_cast<const uint32_t*>(at));
-      case Kind::kUint64: return append_uint(out_, *static_cast<const uint64_t*>(at));
-      case Kind::kFloat: return append_float(out_, *static_cast<const float*>(at));
-      case Kind::kDouble: return append_double(out_, *static_cast<const double*>(at));
-      case Kind::kStringList: return string_list(*static_cast<const List<Str>*>(at));
-      default: return text_value(kind, at);
+      case Kind::kString:
+        return append_json_string(out_, static_cast<const Str*>(at)->view());
+      case Kind::kStruct:
+        return object(*inner, at, nullptr);
+      case Kind::kBool:
+        out_ += *static_cast<const bool*>(at) ? "true" : "false";
+        return;
+      case Kind::kInt32:
+        return append_int(out_, *static_cast<const int32_t*>(at));
+      case Kind::kInt64:
+        return append_int(out_, *static_cast<const int64_t*>(at));
+      case Kind::kUint32:
+        return append_uint(out_, *static_cast<const uint32_t*>(at));
+      case Kind::kUint64:
+        return append_uint(out_, *static_cast<const uint64_t*>(at));
+      case Kind::kFloat:
+        return append_float(out_, *static_cast<const float*>(at));
+      case Kind::kDouble:
+        return append_double(out_, *static_cast<const double*>(at));
+      case Kind::kStringList:
+        return string_list(*static_cast<const List<Str>*>(at));
+      default:
+        return text_value(kind, at);
     }
   }
 
@@ -156,14 +179,16 @@ class JsonEncoder {
         MicroTime time = *static_cast<const MicroTime*>(at);
         return time.is_zero() ? null() : plain_string(format_micro_time(time));
       }
-      case Kind::kDuration: return plain_string(format_duration(static_cast<const DurationValue*>(at)->nanos));
+      case Kind::kDuration:
+        return plain_string(format_duration(static_cast<const DurationValue*>(at)->nanos));
       case Kind::kQuantity: {
         std::string_view text = *static_cast<const Str*>(at);
         return append_json_string(out_, text.empty() ? "0" : text);
       }
       case Kind::kIntOrString: {
         const auto& either = *static_cast<const IntOrString*>(at);
-        return either.is_string ? append_json_string(out_, either.text) : append_int(out_, either.number);
+        return either.is_string ? append_json_string(out_, either.text)
+                                : append_int(out_, either.number);
       }
       case Kind::kBytes: {
         const auto& bytes = *static_cast<const Str*>(at);
@@ -173,7 +198,8 @@ class JsonEncoder {
         out_ += '"';
         return;
       }
-      default: return append_raw_json(out_, static_cast<const Raw*>(at)->bytes, kind);
+      default:
+        return append_raw_json(out_, static_cast<const Raw*>(at)->bytes, kind);
     }
   }
 
@@ -237,14 +263,16 @@ void append_raw_json(std::string& out, std::string_view bytes, Kind kind) {
     // An object that came as protobuf is shown when its kind is one of ours.
     Result<Envelope> envelope = open_envelope(bytes);
     const KindInfo* info =
-        envelope.ok() ? find_kind(envelope->type_meta.api_version, envelope->type_meta.kind) : nullptr;
+        envelope.ok() ? find_kind(envelope->type_meta.api_version, envelope->type_meta.kind)
+                      : nullptr;
     if (info != nullptr) {
       Object object(*info->type);
       if (decode_proto(envelope->raw, *info->type, object.data()).ok())
         return encode_json(out, *info->type, object.data(), info);
     }
   }
-  // Bytes from protobuf were never checked, and what is not JSON would break the document around it.
+  // Bytes from protobuf were never checked, and what is not JSON would break the document around
+  // it.
   if (!is_valid_json(bytes)) {
     out += "null";
     return;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Protobuf as gogo writes it: fields in the order of their numbers, plain proto2 fields always, maps sorted by key.
+// Protobuf as gogo writes it: fields in the order of their numbers, plain proto2 fields always,
+// maps sorted by key.
 //
-// The message is written backwards, from its last byte to its first, so that every length is known when it is due.
+// The message is written backwards, from its last byte to its first, so that every length is known
+// when it is due.
 #include <cstring>
 
 #include "schema/codec.h"
@@ -55,7 +57,8 @@ class BackwardBuffer {
   static constexpr ptrdiff_t kKept = 1 << 20;
 
   void room(size_t size) {
-    if (static_cast<size_t>(at_ - block_) >= size) [[likely]] return;
+    if (static_cast<size_t>(at_ - block_) >= size) [[likely]]
+      return;
     size_t used = this->size();
     size_t capacity = std::max<size_t>(4096, 2 * (used + size));
     char* block = static_cast<char*>(detail::allocate(capacity));
@@ -90,10 +93,15 @@ class ProtoEncoder {
           value(field.tag, field.kind, inner, at);
           break;
         case Shape::kOptional:
-          if (const void* held = optional_value(field.kind, at)) value(field.tag, field.kind, inner, held);
+          if (const void* held = optional_value(field.kind, at))
+            value(field.tag, field.kind, inner, held);
           break;
-        case Shape::kList: list(field, inner, *static_cast<const RawList*>(at), proto3); break;
-        case Shape::kMap: map(field, inner, *static_cast<const RawList*>(at)); break;
+        case Shape::kList:
+          list(field, inner, *static_cast<const RawList*>(at), proto3);
+          break;
+        case Shape::kMap:
+          map(field, inner, *static_cast<const RawList*>(at));
+          break;
       }
     }
   }
@@ -101,16 +109,21 @@ class ProtoEncoder {
  private:
   static bool is_zero_scalar(Kind kind, const void* at) {
     switch (kind) {
-      case Kind::kBool: return !*static_cast<const bool*>(at);
+      case Kind::kBool:
+        return !*static_cast<const bool*>(at);
       case Kind::kInt32:
       case Kind::kUint32:
-      case Kind::kFloat: return *static_cast<const uint32_t*>(at) == 0;
+      case Kind::kFloat:
+        return *static_cast<const uint32_t*>(at) == 0;
       case Kind::kInt64:
       case Kind::kUint64:
-      case Kind::kDouble: return *static_cast<const uint64_t*>(at) == 0;
+      case Kind::kDouble:
+        return *static_cast<const uint64_t*>(at) == 0;
       case Kind::kString:
-      case Kind::kBytes: return static_cast<const Str*>(at)->empty();
-      default: return false;
+      case Kind::kBytes:
+        return static_cast<const Str*>(at)->empty();
+      default:
+        return false;
     }
   }
 
@@ -162,19 +175,26 @@ class ProtoEncoder {
   // A scalar without its tag.
   void scalar(Kind kind, const void* at) {
     switch (kind) {
-      case Kind::kBool: return out_.varint(*static_cast<const bool*>(at) ? 1 : 0);
-      case Kind::kInt32: return out_.varint(static_cast<uint64_t>(int64_t{*static_cast<const int32_t*>(at)}));
-      case Kind::kUint32: return out_.varint(*static_cast<const uint32_t*>(at));
+      case Kind::kBool:
+        return out_.varint(*static_cast<const bool*>(at) ? 1 : 0);
+      case Kind::kInt32:
+        return out_.varint(static_cast<uint64_t>(int64_t{*static_cast<const int32_t*>(at)}));
+      case Kind::kUint32:
+        return out_.varint(*static_cast<const uint32_t*>(at));
       case Kind::kInt64:
-      case Kind::kUint64: return out_.varint(*static_cast<const uint64_t*>(at));
-      case Kind::kFloat: return out_.fixed(*static_cast<const uint32_t*>(at));
-      default: return out_.fixed(*static_cast<const uint64_t*>(at));
+      case Kind::kUint64:
+        return out_.varint(*static_cast<const uint64_t*>(at));
+      case Kind::kFloat:
+        return out_.fixed(*static_cast<const uint32_t*>(at));
+      default:
+        return out_.fixed(*static_cast<const uint64_t*>(at));
     }
   }
 
   void value(uint32_t tag, Kind kind, const Type* inner, const void* at) {
     switch (kind) {
-      case Kind::kString: return text(tag, static_cast<const Str*>(at)->view());
+      case Kind::kString:
+        return text(tag, static_cast<const Str*>(at)->view());
       case Kind::kStruct: {
         size_t before = out_.size();
         message(*inner, at);
@@ -196,7 +216,8 @@ class ProtoEncoder {
       case Kind::kBytes:
         if (!static_cast<const Str*>(at)->is_null()) text(tag, static_cast<const Str*>(at)->view());
         return;
-      default: return nested(tag, kind, at);
+      default:
+        return nested(tag, kind, at);
     }
   }
 

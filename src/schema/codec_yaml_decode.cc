@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// YAML into JSON text. libyaml, the ancestor of go-yaml v2, scans and parses (so that its errors read like upstream's); what
-// scalars, merges, aliases and duplicate keys mean follows go-yaml v2 and sigs.k8s.io/yaml.
+// YAML into JSON text. libyaml, the ancestor of go-yaml v2, scans and parses (so that its errors
+// read like upstream's); what scalars, merges, aliases and duplicate keys mean follows go-yaml v2
+// and sigs.k8s.io/yaml.
 #include <yaml.h>
 
 #include <cmath>
@@ -28,17 +29,24 @@ struct Node {
   bool visiting = false;
 };
 
-Status bad_yaml(const std::string& text) { return Status::make(400, "BadRequest", "yaml: " + text); }
+Status bad_yaml(const std::string& text) {
+  return Status::make(400, "BadRequest", "yaml: " + text);
+}
 
-std::string text_of(const yaml_char_t* bytes, size_t size) { return {reinterpret_cast<const char*>(bytes), size}; }
-std::string text_of(const yaml_char_t* bytes) { return bytes == nullptr ? "" : reinterpret_cast<const char*>(bytes); }
+std::string text_of(const yaml_char_t* bytes, size_t size) {
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+std::string text_of(const yaml_char_t* bytes) {
+  return bytes == nullptr ? "" : reinterpret_cast<const char*>(bytes);
+}
 
 // The nodes of one document, built from libyaml's events without recursion.
 class TreeBuilder {
  public:
   explicit TreeBuilder(std::string_view text) {
     yaml_parser_initialize(&parser_);
-    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
+    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()),
+                                 text.size());
   }
   ~TreeBuilder() { yaml_parser_delete(&parser_); }
   TreeBuilder(const TreeBuilder&) = delete;
@@ -71,11 +79,15 @@ class TreeBuilder {
         return {};
       }
       case YAML_SEQUENCE_START_EVENT:
-        return open(add(event, Node::kSequence, event.data.sequence_start.anchor, event.data.sequence_start.tag));
+        return open(add(event, Node::kSequence, event.data.sequence_start.anchor,
+                        event.data.sequence_start.tag));
       case YAML_MAPPING_START_EVENT:
-        return open(add(event, Node::kMapping, event.data.mapping_start.anchor, event.data.mapping_start.tag));
+        return open(add(event, Node::kMapping, event.data.mapping_start.anchor,
+                        event.data.mapping_start.tag));
       case YAML_SEQUENCE_END_EVENT:
-      case YAML_MAPPING_END_EVENT: open_.pop_back(); return {};
+      case YAML_MAPPING_END_EVENT:
+        open_.pop_back();
+        return {};
       case YAML_ALIAS_EVENT: {
         std::string name = text_of(event.data.alias.anchor);
         auto found = anchors_.find(name);
@@ -85,11 +97,13 @@ class TreeBuilder {
         node->value = name;
         return {};
       }
-      default: return {};
+      default:
+        return {};
     }
   }
 
-  Node* add(const yaml_event_t& event, Node::Kind kind, const yaml_char_t* anchor, const yaml_char_t* tag) {
+  Node* add(const yaml_event_t& event, Node::Kind kind, const yaml_char_t* anchor,
+            const yaml_char_t* tag) {
     nodes_.push_back(std::make_unique<Node>());
     Node* node = nodes_.back().get();
     node->kind = kind;
@@ -106,7 +120,9 @@ class TreeBuilder {
 
   Status open(Node* node) {
     open_.push_back(node);
-    return open_.size() > kMaxYamlDepth ? bad_yaml("exceeded max depth of " + std::to_string(kMaxYamlDepth)) : Status();
+    return open_.size() > kMaxYamlDepth
+               ? bad_yaml("exceeded max depth of " + std::to_string(kMaxYamlDepth))
+               : Status();
   }
 
   Status parser_failure() const {
@@ -118,7 +134,8 @@ class TreeBuilder {
       line = parser_.context_mark.line;
     }
     std::string text = line == 0 ? "" : "line " + std::to_string(line) + ": ";
-    return bad_yaml(text += parser_.problem == nullptr ? "unknown problem parsing YAML content" : parser_.problem);
+    return bad_yaml(text += parser_.problem == nullptr ? "unknown problem parsing YAML content"
+                                                       : parser_.problem);
   }
 
   yaml_parser_t parser_;
@@ -137,8 +154,10 @@ class Converter {
   Status value(Node& node, std::string& out) {
     TRY(count());
     switch (node.kind) {
-      case Node::kScalar: return scalar(node, out);
-      case Node::kSequence: return sequence(node, out);
+      case Node::kScalar:
+        return scalar(node, out);
+      case Node::kSequence:
+        return sequence(node, out);
       case Node::kMapping: {
         Members members;
         TRY(mapping(node, members));
@@ -161,14 +180,19 @@ class Converter {
  private:
   static constexpr size_t kMaxExpansion = 256u << 20;
 
-  // Aliases may multiply a document: the share that comes from them is bounded, as go-yaml bounds it.
+  // Aliases may multiply a document: the share that comes from them is bounded, as go-yaml bounds
+  // it.
   Status count() {
     ++decoded_;
     if (alias_depth_ > 0) ++from_aliases_;
-    double allowed = decoded_ <= 400000 ? 0.99 : decoded_ >= 4000000 ? 0.10 : 0.99 - 0.89 * (static_cast<double>(decoded_) - 400000) / 3600000;
+    double allowed = decoded_ <= 400000 ? 0.99
+                     : decoded_ >= 4000000
+                         ? 0.10
+                         : 0.99 - 0.89 * (static_cast<double>(decoded_) - 400000) / 3600000;
     bool excessive = from_aliases_ > 100 && decoded_ > 1000 &&
                      static_cast<double>(from_aliases_) / static_cast<double>(decoded_) > allowed;
-    return excessive || expanded_ > kMaxExpansion ? bad_yaml("document contains excessive aliasing") : Status();
+    return excessive || expanded_ > kMaxExpansion ? bad_yaml("document contains excessive aliasing")
+                                                  : Status();
   }
   Status enter(Node& alias) {
     if (alias.visiting) return bad_yaml("anchor '" + alias.value + "' value contains itself");
@@ -191,14 +215,19 @@ class Converter {
     if (node.tag == "tag:yaml.org,2002:binary") {
       std::string bytes;
       size_t bad;
-      if (!parse_base64(node.value, bytes, bad)) return bad_yaml("!!binary value contains invalid base64 data");
+      if (!parse_base64(node.value, bytes, bad))
+        return bad_yaml("!!binary value contains invalid base64 data");
       append_json_string(out, bytes);
       return {};
     }
     TRY_ASSIGN(YamlScalar scalar, resolve_yaml_scalar(node.tag, node.value));
     switch (scalar.tag) {
-      case YamlTag::kNull: out += "null"; break;
-      case YamlTag::kBool: out += scalar.flag ? "true" : "false"; break;
+      case YamlTag::kNull:
+        out += "null";
+        break;
+      case YamlTag::kBool:
+        out += scalar.flag ? "true" : "false";
+        break;
       case YamlTag::kInt:
         scalar.is_unsigned ? append_uint(out, scalar.large) : append_int(out, scalar.integer);
         break;
@@ -209,7 +238,8 @@ class Converter {
         }
         append_double(out, scalar.real);
         break;
-      default: append_json_string(out, node.value);
+      default:
+        append_json_string(out, node.value);
     }
     return {};
   }
@@ -225,7 +255,8 @@ class Converter {
   }
 
   static bool is_merge(const Node& key) {
-    return key.kind == Node::kScalar && key.value == "<<" && (key.implicit || key.tag == "tag:yaml.org,2002:merge");
+    return key.kind == Node::kScalar && key.value == "<<" &&
+           (key.implicit || key.tag == "tag:yaml.org,2002:merge");
   }
 
   Status mapping(const Node& node, Members& members) {
@@ -242,7 +273,8 @@ class Converter {
       TRY(key_text(key, name, quoted));
       TRY(value(held, json));
       if (members.contains(name) && duplicates_.size() < 100)
-        duplicates_.push_back("line " + std::to_string(held.line + 1) + ": key " + (quoted ? go_quote(name) : name) + " already set in map");
+        duplicates_.push_back("line " + std::to_string(held.line + 1) + ": key " +
+                              (quoted ? go_quote(name) : name) + " already set in map");
       if (alias_depth_ > 0) expanded_ += name.size();
       members[std::move(name)] = std::move(json);
     }
@@ -284,17 +316,26 @@ class Converter {
       return {};
     }
     TRY_ASSIGN(YamlScalar scalar, resolve_yaml_scalar(key.tag, key.value));
-    quoted = scalar.tag != YamlTag::kBool && scalar.tag != YamlTag::kInt && scalar.tag != YamlTag::kFloat;
+    quoted = scalar.tag != YamlTag::kBool && scalar.tag != YamlTag::kInt &&
+             scalar.tag != YamlTag::kFloat;
     switch (scalar.tag) {
       case YamlTag::kNull:
-        return Status::make(400, "BadRequest", "Unsupported map key of type: %!s(<nil>), key: <nil>");
-      case YamlTag::kBool: out = scalar.flag ? "true" : "false"; break;
+        return Status::make(400, "BadRequest",
+                            "Unsupported map key of type: %!s(<nil>), key: <nil>");
+      case YamlTag::kBool:
+        out = scalar.flag ? "true" : "false";
+        break;
       case YamlTag::kInt:
-        if (scalar.is_unsigned) return Status::make(400, "BadRequest", "Unsupported map key of type: uint64, key: " + key.value);
+        if (scalar.is_unsigned)
+          return Status::make(400, "BadRequest",
+                              "Unsupported map key of type: uint64, key: " + key.value);
         append_int(out, scalar.integer);
         break;
-      case YamlTag::kFloat: out = format_yaml_float32(scalar.real); break;
-      default: out = key.value;
+      case YamlTag::kFloat:
+        out = format_yaml_float32(scalar.real);
+        break;
+      default:
+        out = key.value;
     }
     return {};
   }
@@ -323,7 +364,8 @@ void report_duplicates(const Converter& converter, DecodeReport* report) {
   report->problems.push_back(std::move(text));
 }
 
-// Documents one behind the other, as `kubectl get -o json` and jq write them; false when it is not JSON.
+// Documents one behind the other, as `kubectl get -o json` and jq write them; false when it is not
+// JSON.
 bool split_json(std::string_view text, std::vector<std::string>& documents) {
   JsonReader reader(text);
   while (reader.peek() != '\0') {

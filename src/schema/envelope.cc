@@ -18,7 +18,9 @@ void append_text_field(std::string& out, uint32_t number, std::string_view text)
 }
 
 Status malformed(std::string_view what) {
-  return Status::make(400, "BadRequest", "provided data does not appear to be a protobuf message: " + std::string(what));
+  return Status::make(
+      400, "BadRequest",
+      "provided data does not appear to be a protobuf message: " + std::string(what));
 }
 
 bool read_type_meta(std::string_view bytes, TypeMeta& meta) {
@@ -80,15 +82,20 @@ Result<Envelope> open_envelope(std::string_view bytes) {
   return envelope;
 }
 
-Result<std::string> with_resource_version(std::string_view bytes, std::string_view resource_version) {
+Result<std::string> with_resource_version(std::string_view bytes,
+                                          std::string_view resource_version) {
   constexpr uint32_t kMetadata = 1, kResourceVersion = 6;
-  auto failure = [] { return Status::error("stored object has no metadata to put its resourceVersion into"); };
+  auto failure = [] {
+    return Status::error("stored object has no metadata to put its resourceVersion into");
+  };
   // The metadata comes first in what our encoder, and upstream's, writes.
   ProtoReader reader(bytes);
   uint32_t number;
   WireType wire;
   std::string_view metadata;
-  if (!reader.tag(number, wire) || number != kMetadata || wire != WireType::kBytes || !reader.bytes(metadata)) return failure();
+  if (!reader.tag(number, wire) || number != kMetadata || wire != WireType::kBytes ||
+      !reader.bytes(metadata))
+    return failure();
   size_t rest = static_cast<size_t>(reader.position() - bytes.data());
 
   std::string changed;
@@ -112,14 +119,17 @@ Result<std::string> with_resource_version(std::string_view bytes, std::string_vi
   return out;
 }
 
-Status decode(Encoding encoding, std::string_view bytes, const Type& type, void* object, DecodeReport* report) {
+Status decode(Encoding encoding, std::string_view bytes, const Type& type, void* object,
+              DecodeReport* report) {
   switch (encoding) {
-    case Encoding::kJson: return decode_json(bytes, type, object, report);
+    case Encoding::kJson:
+      return decode_json(bytes, type, object, report);
     case Encoding::kYaml: {
       TRY_ASSIGN(std::string json, yaml_to_json(bytes, report));
       return decode_json(json, type, object, report);
     }
-    case Encoding::kProtobuf: break;
+    case Encoding::kProtobuf:
+      break;
   }
   TRY_ASSIGN(Envelope envelope, open_envelope(bytes));
   if (report != nullptr) report->type_meta = envelope.type_meta;

@@ -32,10 +32,17 @@ int64_t Value::cut(double number) {
 
 void Value::copy_from(const Value& other) {
   switch (other.type_) {
-    case Type::kString: string_ = new std::string(*other.string_); break;
-    case Type::kArray: array_ = new Array(*other.array_); break;
-    case Type::kObject: members_ = new Members(*other.members_); break;
-    default: int_ = other.int_;
+    case Type::kString:
+      string_ = new std::string(*other.string_);
+      break;
+    case Type::kArray:
+      array_ = new Array(*other.array_);
+      break;
+    case Type::kObject:
+      members_ = new Members(*other.members_);
+      break;
+    default:
+      int_ = other.int_;
   }
   type_ = other.type_;
 }
@@ -46,9 +53,13 @@ void Value::destroy() {
   if (type_ == Type::kObject) delete members_;
 }
 
-const std::string& Value::as_string() const { return type_ == Type::kString ? *string_ : none<std::string>(); }
+const std::string& Value::as_string() const {
+  return type_ == Type::kString ? *string_ : none<std::string>();
+}
 const Value::Array& Value::items() const { return type_ == Type::kArray ? *array_ : none<Array>(); }
-const Value::Members& Value::members() const { return type_ == Type::kObject ? *members_ : none<Members>(); }
+const Value::Members& Value::members() const {
+  return type_ == Type::kObject ? *members_ : none<Members>();
+}
 
 Value::Array& Value::items() {
   if (type_ != Type::kArray) {
@@ -109,21 +120,26 @@ bool operator==(const Value& a, const Value& b) {
   }
   if (a.type_ != b.type_) return false;
   switch (a.type_) {
-    case Value::Type::kBool: return a.bool_ == b.bool_;
-    case Value::Type::kString: return *a.string_ == *b.string_;
-    case Value::Type::kArray: return *a.array_ == *b.array_;
+    case Value::Type::kBool:
+      return a.bool_ == b.bool_;
+    case Value::Type::kString:
+      return *a.string_ == *b.string_;
+    case Value::Type::kArray:
+      return *a.array_ == *b.array_;
     case Value::Type::kObject: {
       if (a.members_->size() != b.members_->size()) return false;
       for (size_t i = 0; i < a.members_->size(); ++i) {
         const Value::Member& member = (*a.members_)[i];
         const Value::Member& same_place = (*b.members_)[i];
         // Mostly the order is the same.
-        const Value* other = same_place.first == member.first ? &same_place.second : b.find(member.first);
+        const Value* other =
+            same_place.first == member.first ? &same_place.second : b.find(member.first);
         if (other == nullptr || !(member.second == *other)) return false;
       }
       return true;
     }
-    default: return true;
+    default:
+      return true;
   }
 }
 
@@ -134,7 +150,8 @@ constexpr size_t kScanLimit = 16;
 
 class TreeParser {
  public:
-  TreeParser(std::string_view text, std::vector<std::string>* duplicates) : reader_(text), duplicates_(duplicates) {}
+  TreeParser(std::string_view text, std::vector<std::string>* duplicates)
+      : reader_(text), duplicates_(duplicates) {}
 
   Result<Value> run() {
     Value value;
@@ -148,8 +165,10 @@ class TreeParser {
     std::string_view text;
     bool flag;
     switch (reader_.peek()) {
-      case '{': return parse_object(value);
-      case '[': return parse_array(value);
+      case '{':
+        return parse_object(value);
+      case '[':
+        return parse_array(value);
       case '"':
         if (!reader_.read_string(text)) return false;
         value = Value(text);
@@ -179,7 +198,8 @@ class TreeParser {
     }
     double number = 0;
     if (!schema::parse_double(text, number) && too_big_.empty())
-      too_big_ = "json: cannot unmarshal number " + std::string(text) + " into Go value of type float64";
+      too_big_ =
+          "json: cannot unmarshal number " + std::string(text) + " into Go value of type float64";
     value = Value(number);
   }
 
@@ -226,14 +246,16 @@ class TreeParser {
     return !reader_.failed();
   }
 
-  size_t position(const Value::Members& members, absl::flat_hash_map<std::string, size_t>& index, std::string_view key) {
+  size_t position(const Value::Members& members, absl::flat_hash_map<std::string, size_t>& index,
+                  std::string_view key) {
     if (members.size() < kScanLimit) {
       size_t at = 0;
       while (at < members.size() && members[at].first != key) ++at;
       return at;
     }
     for (size_t i = index.size(); i < members.size(); ++i) index.emplace(members[i].first, i);
-    auto found = index.find(std::string(key));  // abseil hashes only its own string_view transparently
+    auto found =
+        index.find(std::string(key));  // abseil hashes only its own string_view transparently
     return found == index.end() ? members.size() : found->second;
   }
 
@@ -246,17 +268,32 @@ class TreeParser {
 
 class TreeWriter {
  public:
-  TreeWriter(std::string& out, bool sort_keys, int indent) : out_(out), sort_(sort_keys), indent_(indent) {}
+  TreeWriter(std::string& out, bool sort_keys, int indent)
+      : out_(out), sort_(sort_keys), indent_(indent) {}
 
   void write(const Value& value, int level) {
     switch (value.type()) {
-      case Value::Type::kNull: out_ += "null"; break;
-      case Value::Type::kBool: out_ += value.as_bool() ? "true" : "false"; break;
-      case Value::Type::kInt: schema::append_int(out_, value.as_int()); break;
-      case Value::Type::kDouble: schema::append_double(out_, value.as_double()); break;
-      case Value::Type::kString: schema::append_json_string(out_, value.as_string()); break;
-      case Value::Type::kArray: write_array(value, level); break;
-      case Value::Type::kObject: write_object(value, level); break;
+      case Value::Type::kNull:
+        out_ += "null";
+        break;
+      case Value::Type::kBool:
+        out_ += value.as_bool() ? "true" : "false";
+        break;
+      case Value::Type::kInt:
+        schema::append_int(out_, value.as_int());
+        break;
+      case Value::Type::kDouble:
+        schema::append_double(out_, value.as_double());
+        break;
+      case Value::Type::kString:
+        schema::append_json_string(out_, value.as_string());
+        break;
+      case Value::Type::kArray:
+        write_array(value, level);
+        break;
+      case Value::Type::kObject:
+        write_object(value, level);
+        break;
     }
   }
 
@@ -284,7 +321,9 @@ class TreeWriter {
     std::vector<const Value::Member*> order;
     order.reserve(value.members().size());
     for (const Value::Member& member : value.members()) order.push_back(&member);
-    if (sort_) std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->first < b->first; });
+    if (sort_)
+      std::sort(order.begin(), order.end(),
+                [](const auto* a, const auto* b) { return a->first < b->first; });
     out_ += '{';
     bool first = true;
     for (const Value::Member* member : order) {
@@ -310,7 +349,9 @@ Result<Value> parse(std::string_view text, std::vector<std::string>* duplicates)
   return TreeParser(text, duplicates).run();
 }
 
-void write(std::string& out, const Value& value, bool sort_keys) { TreeWriter(out, sort_keys, 0).write(value, 0); }
+void write(std::string& out, const Value& value, bool sort_keys) {
+  TreeWriter(out, sort_keys, 0).write(value, 0);
+}
 
 std::string to_pretty(const Value& value, int indent) {
   std::string out;
@@ -318,6 +359,8 @@ std::string to_pretty(const Value& value, int indent) {
   return out;
 }
 
-void write_string(std::string& out, std::string_view text) { schema::append_json_string(out, text); }
+void write_string(std::string& out, std::string_view text) {
+  schema::append_json_string(out, text);
+}
 
 }  // namespace knarr::json

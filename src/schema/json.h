@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A JSON document as a tree, for what has no table or works on documents: patches, custom resources, selectors, OpenAPI.
-// Objects keep their order of insertion; numbers keep int64 apart from double, as Kubernetes' decoder does. Depth is bounded (2,000 levels fail), because all that walks a tree recurses.
+// A JSON document as a tree, for what has no table or works on documents: patches, custom
+// resources, selectors, OpenAPI. Objects keep their order of insertion; numbers keep int64 apart
+// from double, as Kubernetes' decoder does. Depth is bounded (2,000 levels fail), because all that
+// walks a tree recurses.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +15,9 @@
 
 namespace knarr::json {
 
-// Sixteen bytes: a tag and a number or one pointer. Asking a value for what it is not answers nothing ("", an empty list), and touching
-// items() or members() of a value that is not a list or an object makes it an empty one.
+// Sixteen bytes: a tag and a number or one pointer. Asking a value for what it is not answers
+// nothing ("", an empty list), and touching items() or members() of a value that is not a list or
+// an object makes it an empty one.
 class Value {
  public:
   enum class Type : uint8_t { kNull, kBool, kInt, kDouble, kString, kArray, kObject };
@@ -23,16 +26,17 @@ class Value {
   using Members = std::vector<Member>;
 
   Value() = default;
-  Value(std::nullptr_t) {}                                                       // NOLINT: implicit by design
-  Value(bool b) : type_(Type::kBool), bool_(b) {}                                // NOLINT
-  Value(int64_t i) : type_(Type::kInt), int_(i) {}                               // NOLINT
-  Value(int i) : type_(Type::kInt), int_(i) {}                                   // NOLINT
-  Value(double d) : type_(Type::kDouble), double_(d) {}                          // NOLINT
+  Value(std::nullptr_t) {}                               // NOLINT: implicit by design
+  Value(bool b) : type_(Type::kBool), bool_(b) {}        // NOLINT
+  Value(int64_t i) : type_(Type::kInt), int_(i) {}       // NOLINT
+  Value(int i) : type_(Type::kInt), int_(i) {}           // NOLINT
+  Value(double d) : type_(Type::kDouble), double_(d) {}  // NOLINT
   Value(std::string s) : type_(Type::kString), string_(new std::string(std::move(s))) {}  // NOLINT
   Value(std::string_view s) : type_(Type::kString), string_(new std::string(s)) {}        // NOLINT
-  Value(const char* s) : Value(std::string_view(s)) {}                           // NOLINT
+  Value(const char* s) : Value(std::string_view(s)) {}                                    // NOLINT
   Value(const Value& other) { copy_from(other); }
-  Value(Value&& other) noexcept : type_(std::exchange(other.type_, Type::kNull)), int_(other.int_) {}
+  Value(Value&& other) noexcept
+      : type_(std::exchange(other.type_, Type::kNull)), int_(other.int_) {}
   Value& operator=(const Value& other) {
     if (this != &other) *this = Value(other);
     return *this;
@@ -67,8 +71,12 @@ class Value {
 
   bool as_bool() const { return type_ == Type::kBool && bool_; }
   // A double is cut towards zero and to the range of int64.
-  int64_t as_int() const { return type_ == Type::kInt ? int_ : type_ == Type::kDouble ? cut(double_) : 0; }
-  double as_double() const { return type_ == Type::kDouble ? double_ : static_cast<double>(as_int()); }
+  int64_t as_int() const {
+    return type_ == Type::kInt ? int_ : type_ == Type::kDouble ? cut(double_) : 0;
+  }
+  double as_double() const {
+    return type_ == Type::kDouble ? double_ : static_cast<double>(as_int());
+  }
   const std::string& as_string() const;  // "" unless a string
 
   Array& items();
@@ -105,7 +113,8 @@ class Value {
 };
 static_assert(sizeof(Value) == 16);
 
-// 400 BadRequest on malformed text. Duplicate keys: the last wins; they are added to *duplicates by path when given.
+// 400 BadRequest on malformed text. Duplicate keys: the last wins; they are added to *duplicates by
+// path when given.
 Result<Value> parse(std::string_view text, std::vector<std::string>* duplicates = nullptr);
 void write(std::string& out, const Value& value, bool sort_keys = false);
 inline std::string to_string(const Value& value) {

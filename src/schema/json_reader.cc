@@ -9,7 +9,8 @@
 namespace knarr::schema {
 namespace {
 
-// 1: a plain character of a string; 0: the string's end, an escape, a control character or a byte above ASCII.
+// 1: a plain character of a string; 0: the string's end, an escape, a control character or a byte
+// above ASCII.
 struct PlainTable {
   uint8_t plain[256] = {};
   constexpr PlainTable() {
@@ -28,7 +29,9 @@ constexpr uint64_t kHighs = 0x8080808080808080u;
 inline uint64_t special_bytes(uint64_t word) {
   uint64_t quote = word ^ (kOnes * '"');
   uint64_t slash = word ^ (kOnes * '\\');
-  return (((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash) | ((word - kOnes * 0x20) & ~word) | word) & kHighs;
+  return (((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash) |
+          ((word - kOnes * 0x20) & ~word) | word) &
+         kHighs;
 }
 
 inline const char* skip_plain(const char* at, const char* end) {
@@ -179,14 +182,33 @@ bool JsonReader::read_escape(std::string& out) {
   switch (*at_) {
     case '"':
     case '\\':
-    case '/': out += *at_++; return true;
-    case 'b': out += '\b'; ++at_; return true;
-    case 'f': out += '\f'; ++at_; return true;
-    case 'n': out += '\n'; ++at_; return true;
-    case 'r': out += '\r'; ++at_; return true;
-    case 't': out += '\t'; ++at_; return true;
-    case 'u': break;
-    default: return unexpected("in string escape code");
+    case '/':
+      out += *at_++;
+      return true;
+    case 'b':
+      out += '\b';
+      ++at_;
+      return true;
+    case 'f':
+      out += '\f';
+      ++at_;
+      return true;
+    case 'n':
+      out += '\n';
+      ++at_;
+      return true;
+    case 'r':
+      out += '\r';
+      ++at_;
+      return true;
+    case 't':
+      out += '\t';
+      ++at_;
+      return true;
+    case 'u':
+      break;
+    default:
+      return unexpected("in string escape code");
   }
   ++at_;
   uint32_t code = 0;
@@ -334,7 +356,8 @@ bool JsonReader::skip_value(bool* spaced) {
         continue;
       }
       if (!opened) {
-        if (c != ',') return unexpected(objects.back() ? "after object key:value pair" : "after array element");
+        if (c != ',')
+          return unexpected(objects.back() ? "after object key:value pair" : "after array element");
         before = ++at_;
         c = peek();
         if (spaced != nullptr && at_ != before) *spaced = true;
@@ -380,7 +403,8 @@ void append_compact_json(std::string& out, std::string_view text, bool escape_ht
         continue;
       }
       // U+2028 and U+2029, which JavaScript takes for line ends.
-      if (escape_html && c == '\xe2' && i + 2 < text.size() && text[i + 1] == '\x80' && (text[i + 2] & ~1) == '\xa8') {
+      if (escape_html && c == '\xe2' && i + 2 < text.size() && text[i + 1] == '\x80' &&
+          (text[i + 2] & ~1) == '\xa8') {
         out += text[i + 2] == '\xa8' ? "\\u2028" : "\\u2029";
         i += 2;
         continue;
@@ -408,7 +432,8 @@ std::string go_quote(std::string_view text) {
         out += "\\x";
         out += kHex[c >> 4];
         out += kHex[c & 15];
-      } else if (code < 0xa0 || code == 0xad || code == 0xfeff || (code >= 0x2028 && code <= 0x202e)) {
+      } else if (code < 0xa0 || code == 0xad || code == 0xfeff ||
+                 (code >= 0x2028 && code <= 0x202e)) {
         out += "\\u";
         for (int shift = 12; shift >= 0; shift -= 4) out += kHex[code >> shift & 15];
       } else {
@@ -418,15 +443,33 @@ std::string go_quote(std::string_view text) {
     }
     ++at;
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\a': out += "\\a"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\v': out += "\\v"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\a':
+        out += "\\a";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\v':
+        out += "\\v";
+        break;
       default:
         if (c < 0x20 || c == 0x7f) {
           out += "\\x";

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one JSON tokenizer, under both the tree parser and the table-driven decoder.
 //
-// It walks a text that must outlive it, never allocates but for strings with escapes, bounds depth, and words syntax errors as Go's
-// encoding/json does, because clients and tests see them. The first error sticks; every function answers false from then on.
+// It walks a text that must outlive it, never allocates but for strings with escapes, bounds depth,
+// and words syntax errors as Go's encoding/json does, because clients and tests see them. The first
+// error sticks; every function answers false from then on.
 #pragma once
 
 #include <cstdint>
@@ -39,21 +40,23 @@ class JsonReader {
     return '\0';
   }
 
-  // Objects: begin_object(), then next_key() until it answers false; failed() tells an error from the end.
+  // Objects: begin_object(), then next_key() until it answers false; failed() tells an error from
+  // the end.
   bool begin_object() { return open('{'); }
   bool next_key(std::string_view& key);
   // Arrays: begin_array(), then next_element() until it answers false.
   bool begin_array() { return open('['); }
   bool next_element();
 
-  // The view lies in the input or in this reader's scratch buffer: it is good until the next read_string or next_key.
-  // Broken UTF-8 and lone surrogates become U+FFFD.
+  // The view lies in the input or in this reader's scratch buffer: it is good until the next
+  // read_string or next_key. Broken UTF-8 and lone surrogates become U+FFFD.
   bool read_string(std::string_view& out);
   // The literal's text, checked against the grammar.
   bool read_number(std::string_view& literal);
   bool read_bool(bool& value);
   bool read_null() { return word("null"); }
-  // Passes over one value of any kind, checking it. *spaced is set when there is white space between its tokens.
+  // Passes over one value of any kind, checking it. *spaced is set when there is white space
+  // between its tokens.
   bool skip_value(bool* spaced = nullptr);
   // True when only white space is left; else fails.
   bool finish();
@@ -79,7 +82,8 @@ class JsonReader {
   std::string error_;
 };
 
-// `text` of one JSON value without the white space between its tokens. The text must be well formed.
+// `text` of one JSON value without the white space between its tokens. The text must be well
+// formed.
 void append_compact_json(std::string& out, std::string_view text, bool escape_html);
 // Whether `text` is exactly one JSON value.
 bool is_valid_json(std::string_view text);

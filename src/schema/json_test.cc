@@ -20,8 +20,10 @@ std::string rewrite(std::string_view text) {
 }
 
 TEST(Json, KeepsWhatItRead) {
-  for (std::string_view text : {"null", "true", "false", "0", "-1", "9223372036854775807", "-9223372036854775808", "1.5", "\"\"", "[]", "{}",
-                                "[1,[2,[3]]]", R"({"b":1,"a":{"c":[null,true,"x"]}})", R"("\u003ctag\u003e \u0026 \u2028")", R"("\"\\\n\t\r")"})
+  for (std::string_view text :
+       {"null", "true", "false", "0", "-1", "9223372036854775807", "-9223372036854775808", "1.5",
+        "\"\"", "[]", "{}", "[1,[2,[3]]]", R"({"b":1,"a":{"c":[null,true,"x"]}})",
+        R"("\u003ctag\u003e \u0026 \u2028")", R"("\"\\\n\t\r")"})
     EXPECT_EQ(rewrite(text), text);
 }
 
@@ -107,7 +109,8 @@ TEST(Json, TreeEditing) {
   copy["list"].push_back(2);
   EXPECT_EQ(value.at({"list"}).items().size(), 1u);
   EXPECT_EQ(Value("x").items().size() + Value(1).members().size(), 0u);
-  EXPECT_EQ(to_pretty(*parse(R"({"a":[1,{}],"b":[]})")), "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}");
+  EXPECT_EQ(to_pretty(*parse(R"({"a":[1,{}],"b":[]})")),
+            "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}");
   std::string sorted;
   write(sorted, *parse(R"({"b":1,"a":{"d":1,"c":2}})"), true);
   EXPECT_EQ(sorted, R"({"a":{"c":2,"d":1},"b":1})");

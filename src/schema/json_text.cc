@@ -14,7 +14,8 @@ namespace {
 struct SafeTable {
   bool safe[256] = {};
   constexpr SafeTable() {
-    for (int c = 0x20; c < 0x80; ++c) safe[c] = c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+    for (int c = 0x20; c < 0x80; ++c)
+      safe[c] = c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
   }
 };
 constexpr SafeTable kSafe;
@@ -22,11 +23,21 @@ constexpr char kHex[] = "0123456789abcdef";
 
 void append_escaped(std::string& out, uint8_t c) {
   switch (c) {
-    case '"': out += "\\\""; break;
-    case '\\': out += "\\\\"; break;
-    case '\n': out += "\\n"; break;
-    case '\r': out += "\\r"; break;
-    case '\t': out += "\\t"; break;
+    case '"':
+      out += "\\\"";
+      break;
+    case '\\':
+      out += "\\\\";
+      break;
+    case '\n':
+      out += "\\n";
+      break;
+    case '\r':
+      out += "\\r";
+      break;
+    case '\t':
+      out += "\\t";
+      break;
     default:
       out += "\\u00";
       out += kHex[c >> 4];
@@ -102,11 +113,13 @@ void append_real(std::string& out, F value) {
   }
   F size = std::fabs(value);
   bool exponent = size != 0 && (size < F(1e-6) || size >= F(1e21));
-  // Large integers: the shortest digits, then zeros. (to_chars in fixed format writes all digits of the binary value.)
+  // Large integers: the shortest digits, then zeros. (to_chars in fixed format writes all digits of
+  // the binary value.)
   bool pad = !exponent && size >= F(1e15);
   char buffer[64];
-  auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value,
-                                    exponent || pad ? std::chars_format::scientific : std::chars_format::fixed);
+  auto [end, error] =
+      std::to_chars(buffer, buffer + sizeof buffer, value,
+                    exponent || pad ? std::chars_format::scientific : std::chars_format::fixed);
   if (pad) return append_padded(out, {buffer, static_cast<size_t>(end - buffer)});
   // 1e-09 becomes 1e-9.
   if (exponent && end - buffer >= 4 && end[-4] == 'e' && end[-3] == '-' && end[-2] == '0') {
@@ -122,9 +135,9 @@ bool parse_real(std::string_view literal, F& value) {
   if (error == std::errc::result_out_of_range) {
     // Too small is zero, as in Go; too large is an error.
     size_t e = literal.find_first_of("eE");
-    bool tiny = e != std::string_view::npos ? e + 1 < literal.size() && literal[e + 1] == '-'
-                                            : literal.find('.') != std::string_view::npos &&
-                                                  literal.find('.') <= 2;
+    bool tiny = e != std::string_view::npos
+                    ? e + 1 < literal.size() && literal[e + 1] == '-'
+                    : literal.find('.') != std::string_view::npos && literal.find('.') <= 2;
     value = 0;
     return tiny;
   }
@@ -157,14 +170,16 @@ void append_base64(std::string& out, std::string_view bytes) {
   const auto* from = reinterpret_cast<const uint8_t*>(bytes.data());
   size_t left = bytes.size();
   for (; left >= 3; left -= 3, from += 3) {
-    uint32_t triple = static_cast<uint32_t>(from[0]) << 16 | static_cast<uint32_t>(from[1]) << 8 | from[2];
+    uint32_t triple =
+        static_cast<uint32_t>(from[0]) << 16 | static_cast<uint32_t>(from[1]) << 8 | from[2];
     *to++ = kBase64[triple >> 18];
     *to++ = kBase64[triple >> 12 & 63];
     *to++ = kBase64[triple >> 6 & 63];
     *to++ = kBase64[triple & 63];
   }
   if (left == 0) return;
-  uint32_t triple = static_cast<uint32_t>(from[0]) << 16 | (left == 2 ? static_cast<uint32_t>(from[1]) << 8 : 0);
+  uint32_t triple =
+      static_cast<uint32_t>(from[0]) << 16 | (left == 2 ? static_cast<uint32_t>(from[1]) << 8 : 0);
   *to++ = kBase64[triple >> 18];
   *to++ = kBase64[triple >> 12 & 63];
   *to++ = left == 2 ? kBase64[triple >> 6 & 63] : '=';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many changes to one JSON object in linear time: an index of its members while it is edited. Wide objects (a ConfigMap of 100,000 keys)
-// meet wide patches.
+// Many changes to one JSON object in linear time: an index of its members while it is edited. Wide
+// objects (a ConfigMap of 100,000 keys) meet wide patches.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -12,17 +12,20 @@
 
 namespace knarr::schema {
 
-// Lives as long as the edit; the object must not be changed otherwise meanwhile. Deletions happen when it dies.
+// Lives as long as the edit; the object must not be changed otherwise meanwhile. Deletions happen
+// when it dies.
 class ObjectEditor {
  public:
-  explicit ObjectEditor(json::Value& object) : members_(object.members()), removed_(members_.size()) {
+  explicit ObjectEditor(json::Value& object)
+      : members_(object.members()), removed_(members_.size()) {
     if (members_.size() <= kScanLimit) return;
     for (size_t i = 0; i < members_.size(); ++i) index_.emplace(members_[i].first, i);
   }
   ~ObjectEditor() {
     if (!any_removed_) return;
     size_t at = 0;
-    std::erase_if(members_, [&](const json::Value::Member&) { return static_cast<bool>(removed_[at++]); });
+    std::erase_if(members_,
+                  [&](const json::Value::Member&) { return static_cast<bool>(removed_[at++]); });
   }
   ObjectEditor(const ObjectEditor&) = delete;
   ObjectEditor& operator=(const ObjectEditor&) = delete;

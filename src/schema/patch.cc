@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON patch and JSON merge patch, with the behaviour and the wording of evanphx/json-patch v4, which the API server uses: "add" needs
-// its parent, negative indexes count from the end, "replace" of an absent member adds it, merged-in objects lose their nulls.
+// JSON patch and JSON merge patch, with the behaviour and the wording of evanphx/json-patch v4,
+// which the API server uses: "add" needs its parent, negative indexes count from the end, "replace"
+// of an absent member adds it, merged-in objects lose their nulls.
 #include "schema/patch.h"
 
 #include <charconv>
@@ -39,7 +40,8 @@ Result<int64_t> parse_index(const std::string& key) {
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
   int64_t index = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
-  if (error == std::errc::result_out_of_range) return unprocessable("strconv.Atoi: parsing " + go_quote(key) + ": value out of range");
+  if (error == std::errc::result_out_of_range)
+    return unprocessable("strconv.Atoi: parsing " + go_quote(key) + ": value out of range");
   if (error != std::errc() || end != text.data() + text.size())
     return unprocessable("strconv.Atoi: parsing " + go_quote(key) + ": invalid syntax");
   return index;
@@ -50,7 +52,8 @@ Result<size_t> resolve_index(const std::string& key, size_t size) {
   TRY_ASSIGN(int64_t index, parse_index(key));
   auto limit = static_cast<int64_t>(size);
   if (index >= limit || index < -limit)
-    return unprocessable("Unable to access invalid index: " + std::to_string(index) + ": invalid index referenced");
+    return unprocessable("Unable to access invalid index: " + std::to_string(index) +
+                         ": invalid index referenced");
   return static_cast<size_t>(index < 0 ? index + limit : index);
 }
 
@@ -98,7 +101,8 @@ Status add(const Place& place, Value value) {
     return {};
   }
   Result<int64_t> number = parse_index(place.key);
-  if (!number.ok()) return with_prefix("value was not a proper array index: '" + place.key + "'", number.status());
+  if (!number.ok())
+    return with_prefix("value was not a proper array index: '" + place.key + "'", number.status());
   TRY_ASSIGN(size_t index, resolve_index(place.key, items.size() + 1));
   items.insert(items.begin() + static_cast<ptrdiff_t>(index), std::move(value));
   return {};
@@ -107,7 +111,8 @@ Status add(const Place& place, Value value) {
 Status remove(const Place& place) {
   Value& container = *place.container;
   if (container.is_object())
-    return container.erase(place.key) ? Status() : missing("Unable to remove nonexistent key: " + place.key);
+    return container.erase(place.key) ? Status()
+                                      : missing("Unable to remove nonexistent key: " + place.key);
   TRY_ASSIGN(size_t index, resolve_index(place.key, container.items().size()));
   container.items().erase(container.items().begin() + static_cast<ptrdiff_t>(index));
   return {};
@@ -121,15 +126,21 @@ struct Operation {
     const Value* value = source.find(name);
     if (value != nullptr && value->is_string()) return value->as_string();
     if (value != nullptr && !value->is_null())
-      return unprocessable("json: cannot unmarshal " + std::string(type_name(*value)) + " into Go value of type string");
-    return missing(name == "path" ? "operation missing path field" : "operation, missing from field");
+      return unprocessable("json: cannot unmarshal " + std::string(type_name(*value)) +
+                           " into Go value of type string");
+    return missing(name == "path" ? "operation missing path field"
+                                  : "operation, missing from field");
   }
   Value value() const {
     const Value* value = source.find("value");
     return value == nullptr ? Value() : *value;
   }
   static std::string_view type_name(const Value& value) {
-    return value.is_object() ? "object" : value.is_array() ? "array" : value.is_bool() ? "bool" : value.is_string() ? "string" : "number";
+    return value.is_object()   ? "object"
+           : value.is_array()  ? "array"
+           : value.is_bool()   ? "bool"
+           : value.is_string() ? "string"
+                               : "number";
   }
 };
 
@@ -156,7 +167,8 @@ class JsonPatcher {
     Result<std::string> path = op.text("path");
     if (!path.ok()) return missing("add operation failed to decode path");
     Place place = find_place(doc_, *path);
-    if (place.container == nullptr) return missing("add operation does not apply: doc is missing path: \"" + *path + "\"");
+    if (place.container == nullptr)
+      return missing("add operation does not apply: doc is missing path: \"" + *path + "\"");
     Status status = add(place, op.value());
     return status.ok() ? status : with_prefix("error in add for path: '" + *path + "'", status);
   }
@@ -165,7 +177,8 @@ class JsonPatcher {
     Result<std::string> path = op.text("path");
     if (!path.ok()) return missing("remove operation failed to decode path");
     Place place = find_place(doc_, *path);
-    if (place.container == nullptr) return missing("remove operation does not apply: doc is missing path: \"" + *path + "\"");
+    if (place.container == nullptr)
+      return missing("remove operation does not apply: doc is missing path: \"" + *path + "\"");
     Status status = remove(place);
     return status.ok() ? status : with_prefix("error in remove for path: '" + *path + "'", status);
   }
@@ -180,9 +193,11 @@ class JsonPatcher {
       return {};
     }
     Place place = find_place(doc_, *path);
-    if (place.container == nullptr) return missing("replace operation does not apply: doc is missing path: " + *path);
+    if (place.container == nullptr)
+      return missing("replace operation does not apply: doc is missing path: " + *path);
     Result<Value*> target = get(*place.container, place.key);
-    if (!target.ok()) return missing("replace operation does not apply: doc is missing key: " + *path);
+    if (!target.ok())
+      return missing("replace operation does not apply: doc is missing key: " + *path);
     if (*target != nullptr) {
       **target = op.value();
     } else {
@@ -195,7 +210,8 @@ class JsonPatcher {
     Result<std::string> from = op.text("from");
     if (!from.ok()) return with_prefix("move operation failed to decode from", from.status());
     Place source = find_place(doc_, *from);
-    if (source.container == nullptr) return missing("move operation does not apply: doc is missing from path: " + *from);
+    if (source.container == nullptr)
+      return missing("move operation does not apply: doc is missing from path: " + *from);
     Result<Value*> found = get(*source.container, source.key);
     std::string prefix = "error in move for path: '" + source.key + "'";
     if (!found.ok()) return with_prefix(prefix, found.status());
@@ -204,7 +220,8 @@ class JsonPatcher {
     Result<std::string> path = op.text("path");
     if (!path.ok()) return with_prefix("move operation failed to decode path", path.status());
     Place target = find_place(doc_, *path);
-    if (target.container == nullptr) return missing("move operation does not apply: doc is missing destination path: " + *path);
+    if (target.container == nullptr)
+      return missing("move operation does not apply: doc is missing destination path: " + *path);
     Status status = add(target, std::move(value));
     return status.ok() ? status : with_prefix("error in move for path: '" + *path + "'", status);
   }
@@ -215,7 +232,8 @@ class JsonPatcher {
     Status failed = unprocessable("testing value " + *path + " failed: test failed");
     if (path->empty()) return doc_ == op.value() ? Status() : failed;
     Place place = find_place(doc_, *path);
-    if (place.container == nullptr) return missing("test operation does not apply: is missing path: " + *path);
+    if (place.container == nullptr)
+      return missing("test operation does not apply: is missing path: " + *path);
     Result<Value*> found = get(*place.container, place.key);
     if (!found.ok()) return with_prefix("error in test for path: '" + *path + "'", found.status());
     return (*found == nullptr ? Value() : **found) == op.value() ? Status() : failed;
@@ -225,18 +243,21 @@ class JsonPatcher {
     Result<std::string> from = op.text("from");
     if (!from.ok()) return with_prefix("copy operation failed to decode from", from.status());
     Place source = find_place(doc_, *from);
-    if (source.container == nullptr) return missing("copy operation does not apply: doc is missing from path: " + *from);
+    if (source.container == nullptr)
+      return missing("copy operation does not apply: doc is missing from path: " + *from);
     Result<Value*> found = get(*source.container, source.key);
     if (!found.ok()) return with_prefix("error in copy for from: '" + *from + "'", found.status());
     Value value = *found == nullptr ? Value() : **found;
     Result<std::string> path = op.text("path");
     if (!path.ok()) return missing("copy operation failed to decode path");
     Place target = find_place(doc_, *path);
-    if (target.container == nullptr) return missing("copy operation does not apply: doc is missing destination path: " + *path);
+    if (target.container == nullptr)
+      return missing("copy operation does not apply: doc is missing destination path: " + *path);
     copied_ += json::to_string(value).size();
     if (copied_ > kMaxCopied)
-      return unprocessable("Unable to complete the copy, the accumulated size increase of copy operations is " + std::to_string(copied_) +
-                           ", exceeding the limit " + std::to_string(kMaxCopied));
+      return unprocessable(
+          "Unable to complete the copy, the accumulated size increase of copy operations is " +
+          std::to_string(copied_) + ", exceeding the limit " + std::to_string(kMaxCopied));
     Status status = add(target, std::move(value));
     return status.ok() ? status : with_prefix("error while adding value during copy", status);
   }
@@ -248,7 +269,8 @@ class JsonPatcher {
 // Nulls in objects, however deep; those in lists stay.
 void prune_nulls(Value& value) {
   if (value.is_object()) {
-    std::erase_if(value.members(), [](const Value::Member& member) { return member.second.is_null(); });
+    std::erase_if(value.members(),
+                  [](const Value::Member& member) { return member.second.is_null(); });
     for (Value::Member& member : value.members()) prune_nulls(member.second);
   } else if (value.is_array()) {
     for (Value& item : value.items()) prune_nulls(item);
@@ -281,17 +303,23 @@ void merge_object(Value& doc, const Value& patch) {
 
 Result<Value> apply_json_patch(Value doc, const Value& patch) {
   if (!patch.is_array())
-    return Status::make(400, "BadRequest", "error decoding patch: json: cannot unmarshal " + std::string(Operation::type_name(patch)) +
-                                               " into Go value of type []handlers.jsonPatchOp");
+    return Status::make(400, "BadRequest",
+                        "error decoding patch: json: cannot unmarshal " +
+                            std::string(Operation::type_name(patch)) +
+                            " into Go value of type []handlers.jsonPatchOp");
   for (const Value& operation : patch.items()) {
     if (operation.is_object()) continue;
-    return Status::make(400, "BadRequest", "error decoding patch: json: cannot unmarshal " + std::string(Operation::type_name(operation)) +
-                                               " into Go value of type handlers.jsonPatchOp");
+    return Status::make(400, "BadRequest",
+                        "error decoding patch: json: cannot unmarshal " +
+                            std::string(Operation::type_name(operation)) +
+                            " into Go value of type handlers.jsonPatchOp");
   }
   size_t count = patch.items().size();
   if (count > kMaxJsonPatchOperations)
-    return Status::make(413, "RequestEntityTooLarge", "Request entity too large: The allowed maximum operations in a JSON patch is " +
-                                                          std::to_string(kMaxJsonPatchOperations) + ", got " + std::to_string(count));
+    return Status::make(
+        413, "RequestEntityTooLarge",
+        "Request entity too large: The allowed maximum operations in a JSON patch is " +
+            std::to_string(kMaxJsonPatchOperations) + ", got " + std::to_string(count));
   JsonPatcher patcher(std::move(doc));
   for (const Value& operation : patch.items()) TRY(patcher.apply(operation));
   return patcher.take();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Walks the fields of one protobuf message. Never reads past its bytes; answers false on malformed input.
+// Walks the fields of one protobuf message. Never reads past its bytes; answers false on malformed
+// input.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +9,19 @@
 
 namespace knarr::schema {
 
-enum class WireType : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kStartGroup = 3, kEndGroup = 4, kFixed32 = 5 };
+enum class WireType : uint8_t {
+  kVarint = 0,
+  kFixed64 = 1,
+  kBytes = 2,
+  kStartGroup = 3,
+  kEndGroup = 4,
+  kFixed32 = 5
+};
 
 class ProtoReader {
  public:
-  explicit ProtoReader(std::string_view bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  explicit ProtoReader(std::string_view bytes)
+      : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
   bool done() const { return at_ == end_; }
   const char* position() const { return at_; }
@@ -58,11 +67,16 @@ class ProtoReader {
     std::string_view text;
     uint32_t word;
     switch (wire) {
-      case WireType::kVarint: return varint(number);
-      case WireType::kFixed64: return fixed(number);
-      case WireType::kBytes: return bytes(text);
-      case WireType::kFixed32: return fixed(word);
-      default: return false;
+      case WireType::kVarint:
+        return varint(number);
+      case WireType::kFixed64:
+        return fixed(number);
+      case WireType::kBytes:
+        return bytes(text);
+      case WireType::kFixed32:
+        return fixed(word);
+      default:
+        return false;
     }
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Quantities, after apimachinery's pkg/api/resource. Text is canonicalised digit by digit, so that no size of number loses anything;
-// arithmetic works on 128 bits of nano-units and saturates far above what any machine has.
+// Quantities, after apimachinery's pkg/api/resource. Text is canonicalised digit by digit, so that
+// no size of number loses anything; arithmetic works on 128 bits of nano-units and saturates far
+// above what any machine has.
 #include "schema/quantity.h"
 
 #include <algorithm>
@@ -21,17 +22,21 @@ constexpr int64_t kMaxExponent = 1000000;
 
 Status format_wrong() {
   return Status::make(400, "BadRequest",
-                      "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
+                      "quantities must match the regular expression "
+                      "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
 }
-Status suffix_wrong() { return Status::make(400, "BadRequest", "unable to parse quantity's suffix"); }
+Status suffix_wrong() {
+  return Status::make(400, "BadRequest", "unable to parse quantity's suffix");
+}
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // The pieces of a quantity's text.
 struct Parts {
   bool negative = false;
-  std::string_view whole, fraction;  // digits; leading zeros of `whole` are gone, but for a lone "0"
-  bool has_digits = false;           // "Ki" and "." have none
+  std::string_view whole,
+      fraction;             // digits; leading zeros of `whole` are gone, but for a lone "0"
+  bool has_digits = false;  // "Ki" and "." have none
   int base = 10;
   int64_t exponent = 0;
   Format format = Format::kDecimalSI;
@@ -41,9 +46,10 @@ struct Suffix {
   std::string_view text;
   int base, exponent;
 };
-constexpr Suffix kSuffixes[] = {{"", 10, 0},   {"n", 10, -9},  {"u", 10, -6}, {"m", 10, -3},  {"k", 10, 3},  {"M", 10, 6},
-                                {"G", 10, 9},  {"T", 10, 12},  {"P", 10, 15}, {"E", 10, 18},  {"Ki", 2, 10}, {"Mi", 2, 20},
-                                {"Gi", 2, 30}, {"Ti", 2, 40},  {"Pi", 2, 50}, {"Ei", 2, 60}};
+constexpr Suffix kSuffixes[] = {{"", 10, 0},   {"n", 10, -9}, {"u", 10, -6}, {"m", 10, -3},
+                                {"k", 10, 3},  {"M", 10, 6},  {"G", 10, 9},  {"T", 10, 12},
+                                {"P", 10, 15}, {"E", 10, 18}, {"Ki", 2, 10}, {"Mi", 2, 20},
+                                {"Gi", 2, 30}, {"Ti", 2, 40}, {"Pi", 2, 50}, {"Ei", 2, 60}};
 
 bool interpret_suffix(std::string_view text, Parts& parts) {
   for (const Suffix& suffix : kSuffixes) {
@@ -66,9 +72,13 @@ bool interpret_suffix(std::string_view text, Parts& parts) {
 
 // Below zero when upstream leaves int64 for big decimals.
 int64_t precision(const Parts& parts) {
-  auto whole = static_cast<int64_t>(parts.whole.size()), fraction = static_cast<int64_t>(parts.fraction.size());
-  if (parts.format != Format::kBinarySI) return parts.exponent - fraction < kNano ? -1 : 18 - whole - fraction;
-  return fraction != 0 ? -1 : 15 - whole - static_cast<int64_t>(static_cast<float>(parts.exponent) * 3 / 10) - 1;
+  auto whole = static_cast<int64_t>(parts.whole.size()),
+       fraction = static_cast<int64_t>(parts.fraction.size());
+  if (parts.format != Format::kBinarySI)
+    return parts.exponent - fraction < kNano ? -1 : 18 - whole - fraction;
+  return fraction != 0
+             ? -1
+             : 15 - whole - static_cast<int64_t>(static_cast<float>(parts.exponent) * 3 / 10) - 1;
 }
 
 Status split(std::string_view text, Parts& parts) {
@@ -90,7 +100,9 @@ Status split(std::string_view text, Parts& parts) {
   }
   parts.has_digits = text.find_first_of("0123456789") < at;
   from = at;
-  while (at < text.size() && std::string_view("eEinumkKMGTP").find(text[at]) != std::string_view::npos) ++at;
+  while (at < text.size() &&
+         std::string_view("eEinumkKMGTP").find(text[at]) != std::string_view::npos)
+    ++at;
   if (at < text.size() && (text[at] == '-' || text[at] == '+')) ++at;
   while (at < text.size() && is_digit(text[at])) ++at;
   if (at < text.size()) return format_wrong();
@@ -118,7 +130,8 @@ struct Decimal {
   // Up to the next multiple of 10^-9.
   void round_up_to_nano() {
     if (exponent >= kNano) return;
-    auto cut = static_cast<size_t>(std::min<int64_t>(kNano - exponent, static_cast<int64_t>(digits.size())));
+    auto cut = static_cast<size_t>(
+        std::min<int64_t>(kNano - exponent, static_cast<int64_t>(digits.size())));
     bool rest = digits.find_first_not_of('0', digits.size() - cut) != std::string::npos;
     digits.resize(digits.size() - cut);
     exponent = kNano;
@@ -149,19 +162,24 @@ struct Decimal {
 
 std::string wide_text(Wide value) {
   std::string out;
-  for (; value > 0; value /= 10) out.insert(out.begin(), static_cast<char>('0' + static_cast<int>(value % 10)));
+  for (; value > 0; value /= 10)
+    out.insert(out.begin(), static_cast<char>('0' + static_cast<int>(value % 10)));
   return out;
 }
 
-// 2^exponent times a decimal number, in nano-units rounded up, capped at 2^63-1 units as upstream caps it.
+// 2^exponent times a decimal number, in nano-units rounded up, capped at 2^63-1 units as upstream
+// caps it.
 Wide binary_nanos(const Decimal& number, int64_t exponent) {
   constexpr Wide kCap = static_cast<Wide>(std::numeric_limits<int64_t>::max()) * kNanoPerUnit;
-  // Whole and fraction apart: the fraction's digits past the 27th cannot matter, but for rounding up.
+  // Whole and fraction apart: the fraction's digits past the 27th cannot matter, but for rounding
+  // up.
   Decimal scaled = number;
   if (static_cast<int64_t>(scaled.digits.size()) + scaled.exponent > 20) return kCap;
   bool sticky = false;
-  if (scaled.exponent < -17) {  // keeps value * 10^17 below 2^127 / 2^60 when the number is small; else saturates below
-    auto cut = static_cast<size_t>(std::min<int64_t>(-17 - scaled.exponent, static_cast<int64_t>(scaled.digits.size())));
+  if (scaled.exponent < -17) {  // keeps value * 10^17 below 2^127 / 2^60 when the number is small;
+                                // else saturates below
+    auto cut = static_cast<size_t>(
+        std::min<int64_t>(-17 - scaled.exponent, static_cast<int64_t>(scaled.digits.size())));
     sticky = true;
     scaled.digits.resize(scaled.digits.size() - cut);
     scaled.exponent = -17;
@@ -186,13 +204,15 @@ Wide binary_nanos(const Decimal& number, int64_t exponent) {
   return value > static_cast<unsigned __int128>(kCap) ? kCap : static_cast<Wide>(value);
 }
 
-// Digits and power of ten as upstream writes them: an exponent that is a multiple of three, as large as leaves an integer.
+// Digits and power of ten as upstream writes them: an exponent that is a multiple of three, as
+// large as leaves an integer.
 std::string decimal_text(Decimal number, Format format, bool negative) {
   number.trim();
   if (number.digits.empty()) return "0";
   // The largest multiple of three that is not above the exponent.
   int64_t third = number.exponent >= 0 ? number.exponent / 3 : -((-number.exponent + 2) / 3);
-  if (format != Format::kDecimalExponent) third = std::min<int64_t>(third, 6);  // beyond E upstream has no suffix to write
+  if (format != Format::kDecimalExponent)
+    third = std::min<int64_t>(third, 6);  // beyond E upstream has no suffix to write
   int64_t zeros = number.exponent - third * 3;
   std::string out = negative ? "-" : "";
   out += number.digits;
@@ -207,7 +227,8 @@ std::string decimal_text(Decimal number, Format format, bool negative) {
 std::string nano_text(Wide nanos, Format format) {
   bool negative = nanos < 0;
   Wide size = negative ? -nanos : nanos;
-  if (format == Format::kBinarySI && (size < 1024 * kNanoPerUnit || size % kNanoPerUnit != 0)) format = Format::kDecimalSI;
+  if (format == Format::kBinarySI && (size < 1024 * kNanoPerUnit || size % kNanoPerUnit != 0))
+    format = Format::kDecimalSI;
   if (format != Format::kBinarySI) return decimal_text({wide_text(size), kNano}, format, negative);
   Wide units = size / kNanoPerUnit;
   int power = 0;
@@ -226,17 +247,20 @@ Wide saturating_add(Wide a, Wide b) {
 }
 
 Decimal decimal_of(const Parts& parts) {
-  Decimal number{std::string(parts.whole) + std::string(parts.fraction), -static_cast<int64_t>(parts.fraction.size())};
+  Decimal number{std::string(parts.whole) + std::string(parts.fraction),
+                 -static_cast<int64_t>(parts.fraction.size())};
   if (parts.base == 10) number.exponent += parts.exponent;
   number.trim();
   return number;
 }
 
-// Upstream keeps a text that is near enough to canonical as it came; this is its idea of near enough.
+// Upstream keeps a text that is near enough to canonical as it came; this is its idea of near
+// enough.
 bool keeps_spelling(const Parts& parts) {
   if (precision(parts) < 0) return false;
   std::string shifted = std::string(parts.whole) + std::string(parts.fraction);
-  if (parts.format == Format::kBinarySI) return parts.exponent % 10 == 0 && (std::stoll(shifted) & 7) != 0;
+  if (parts.format == Format::kBinarySI)
+    return parts.exponent % 10 == 0 && (std::stoll(shifted) & 7) != 0;
   int64_t scale = parts.exponent - static_cast<int64_t>(parts.fraction.size());
   return scale % 3 == 0 && !shifted.ends_with("000") && shifted[0] != '0';
 }
@@ -292,7 +316,9 @@ int64_t scaled(Wide nanos, Wide unit) {
 
 int64_t QuantityValue::value() const { return scaled(nano_, kNanoPerUnit); }
 int64_t QuantityValue::milli_value() const { return scaled(nano_, 1000000); }
-std::string QuantityValue::to_string() const { return nano_ == 0 ? "0" : nano_text(nano_, format_); }
+std::string QuantityValue::to_string() const {
+  return nano_ == 0 ? "0" : nano_text(nano_, format_);
+}
 
 QuantityValue& QuantityValue::operator+=(const QuantityValue& other) {
   // Zero takes the format of what is added to it.

@@ -15,20 +15,45 @@ std::string canonical(std::string_view text) {
 
 TEST(Quantity, Canonical) {
   const std::pair<std::string_view, std::string_view> kCases[] = {
-      {"0", "0"},         {"-0", "0"},         {"00", "0"},        {"0Ki", "0"},       {"1", "1"},          {"100m", "100m"},
-      {"0.1", "100m"},    {"1000m", "1"},      {"1500m", "1500m"}, {"1.5", "1500m"},   {"1Ki", "1Ki"},      {"1024", "1024"},
-      {"1024Ki", "1Mi"},  {"1.5Gi", "1536Mi"}, {"0.5Ki", "512"},   {"1e3", "1e3"},     {"1000e0", "1e3"},   {"1E", "1E"},
-      {"1000k", "1M"},    {"0.001n", "1n"},    {"1n", "1n"},       {"12.5G", "12500M"}, {"-1.5Ki", "-1536"}, {"1.1Ki", "1126400m"},
+      {"0", "0"},
+      {"-0", "0"},
+      {"00", "0"},
+      {"0Ki", "0"},
+      {"1", "1"},
+      {"100m", "100m"},
+      {"0.1", "100m"},
+      {"1000m", "1"},
+      {"1500m", "1500m"},
+      {"1.5", "1500m"},
+      {"1Ki", "1Ki"},
+      {"1024", "1024"},
+      {"1024Ki", "1Mi"},
+      {"1.5Gi", "1536Mi"},
+      {"0.5Ki", "512"},
+      {"1e3", "1e3"},
+      {"1000e0", "1e3"},
+      {"1E", "1E"},
+      {"1000k", "1M"},
+      {"0.001n", "1n"},
+      {"1n", "1n"},
+      {"12.5G", "12500M"},
+      {"-1.5Ki", "-1536"},
+      {"1.1Ki", "1126400m"},
       {"123456789012345678901234567890", "123456789012345678901234567890"},
       // Near enough to canonical for upstream to keep.
-      {"+5", "+5"},       {"1.123", "1.123"},  {"1E3", "1E3"},     {"005", "005"},
-      {"100000000000Ei", "9223372036854775807"}, {"Ki", "0"}};
+      {"+5", "+5"},
+      {"1.123", "1.123"},
+      {"1E3", "1E3"},
+      {"005", "005"},
+      {"100000000000Ei", "9223372036854775807"},
+      {"Ki", "0"}};
   for (auto [text, expected] : kCases) EXPECT_EQ(canonical(text), expected) << text;
 }
 
 TEST(Quantity, Errors) {
   const std::string kFormat =
-      "error: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+      "error: quantities must match the regular expression "
+      "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
   EXPECT_EQ(canonical(""), kFormat);
   EXPECT_EQ(canonical("1.2.3"), kFormat);
   EXPECT_EQ(canonical("1 "), kFormat);
@@ -86,22 +111,32 @@ TEST(Time, ReadsAndWrites) {
   EXPECT_EQ(time("2024-02-29T23:59:59Z"), "2024-02-29T23:59:59Z");
   EXPECT_EQ(time("2024-01-01T00:30:00.999+01:00"), "2023-12-31T23:30:00Z");
   EXPECT_EQ(time("0001-01-01T00:00:00Z"), "0001-01-01T00:00:00Z");
-  EXPECT_EQ(time("2023-02-29T00:00:00Z"), R"(error: parsing time "2023-02-29T00:00:00Z": day out of range)");
-  EXPECT_EQ(time("2023-13-01T00:00:00Z"), R"(error: parsing time "2023-13-01T00:00:00Z": month out of range)");
-  EXPECT_EQ(time("abc"), R"(error: parsing time "abc" as "2006-01-02T15:04:05Z07:00": cannot parse "abc" as "2006")");
-  EXPECT_EQ(time("2023-01-01T00:00:00"),
-            R"(error: parsing time "2023-01-01T00:00:00" as "2006-01-02T15:04:05Z07:00": cannot parse "" as "Z07:00")");
-  EXPECT_EQ(time("2023-01-01T00:00:00Zx"), R"(error: parsing time "2023-01-01T00:00:00Zx": extra text: "x")");
+  EXPECT_EQ(time("2023-02-29T00:00:00Z"),
+            R"(error: parsing time "2023-02-29T00:00:00Z": day out of range)");
+  EXPECT_EQ(time("2023-13-01T00:00:00Z"),
+            R"(error: parsing time "2023-13-01T00:00:00Z": month out of range)");
+  EXPECT_EQ(
+      time("abc"),
+      R"(error: parsing time "abc" as "2006-01-02T15:04:05Z07:00": cannot parse "abc" as "2006")");
+  EXPECT_EQ(
+      time("2023-01-01T00:00:00"),
+      R"(error: parsing time "2023-01-01T00:00:00" as "2006-01-02T15:04:05Z07:00": cannot parse "" as "Z07:00")");
+  EXPECT_EQ(time("2023-01-01T00:00:00Zx"),
+            R"(error: parsing time "2023-01-01T00:00:00Zx": extra text: "x")");
   EXPECT_TRUE(parse_time("0001-01-01T00:00:00Z")->is_zero());
-  EXPECT_EQ(format_micro_time(*parse_micro_time("2024-01-01T00:00:00.000001Z")), "2024-01-01T00:00:00.000001Z");
+  EXPECT_EQ(format_micro_time(*parse_micro_time("2024-01-01T00:00:00.000001Z")),
+            "2024-01-01T00:00:00.000001Z");
   EXPECT_FALSE(parse_micro_time("2024-01-01T00:00:00Z").ok());
-  EXPECT_EQ(format_nano_time(*parse_nano_time("2024-01-01T00:00:00.123456789+00:00")), "2024-01-01T00:00:00.123456789Z");
+  EXPECT_EQ(format_nano_time(*parse_nano_time("2024-01-01T00:00:00.123456789+00:00")),
+            "2024-01-01T00:00:00.123456789Z");
   EXPECT_FALSE(parse_nano_time("9999-01-01T00:00:00Z").ok());
-  EXPECT_EQ(format_nano_time(WallTime(std::chrono::nanoseconds(-1))), "1969-12-31T23:59:59.999999999Z");
+  EXPECT_EQ(format_nano_time(WallTime(std::chrono::nanoseconds(-1))),
+            "1969-12-31T23:59:59.999999999Z");
 }
 
 TEST(Time, Durations) {
-  for (std::string_view text : {"0s", "1ns", "1.5ms", "300ms", "1.5s", "1h2m3s", "-1m0s", "2562047h47m16.854775807s", "-2562047h47m16.854775808s"})
+  for (std::string_view text : {"0s", "1ns", "1.5ms", "300ms", "1.5s", "1h2m3s", "-1m0s",
+                                "2562047h47m16.854775807s", "-2562047h47m16.854775808s"})
     EXPECT_EQ(format_duration(*parse_duration(text)), text);
   EXPECT_EQ(*parse_duration("1us"), *parse_duration("1\xc2\xb5s"));
   EXPECT_EQ(*parse_duration("1.5h"), 5400000000000);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Label and field selectors: parsed once, then matched against many objects.
 //
-// Values are immutable after parsing and may be read by any thread. Parse errors are 400 BadRequest, worded as upstream.
+// Values are immutable after parsing and may be read by any thread. Parse errors are 400
+// BadRequest, worded as upstream.
 #pragma once
 
 #include <span>
@@ -21,7 +22,17 @@ namespace knarr::schema {
 
 class LabelSelector {
  public:
-  enum class Op : uint8_t { kEquals, kDoubleEquals, kNotEquals, kIn, kNotIn, kExists, kDoesNotExist, kGreaterThan, kLessThan };
+  enum class Op : uint8_t {
+    kEquals,
+    kDoubleEquals,
+    kNotEquals,
+    kIn,
+    kNotIn,
+    kExists,
+    kDoesNotExist,
+    kGreaterThan,
+    kLessThan
+  };
   struct Requirement {
     std::string key;
     Op op;
@@ -61,11 +72,13 @@ class FieldSelector {
   // "metadata.name=x,spec.nodeName!=y"; backslash escapes \ , and = in values.
   static Result<FieldSelector> parse(std::string_view text);
 
-  // `lookup(field)` answers the object's value of a field, "" when absent: std::string_view or std::string.
+  // `lookup(field)` answers the object's value of a field, "" when absent: std::string_view or
+  // std::string.
   template <class Lookup>
   bool matches(Lookup&& lookup) const {
     for (const Term& term : terms_)
-      if ((std::string_view(lookup(std::string_view(term.field))) == term.value) != term.equal) return false;
+      if ((std::string_view(lookup(std::string_view(term.field))) == term.value) != term.equal)
+        return false;
     return true;
   }
   bool matches_everything() const { return terms_.empty(); }
@@ -78,7 +91,8 @@ class FieldSelector {
   std::vector<Term> terms_;
 };
 
-// Checks of upstream's util/validation that selectors and others share; empty when the text is valid, else upstream's messages.
+// Checks of upstream's util/validation that selectors and others share; empty when the text is
+// valid, else upstream's messages.
 std::vector<std::string> check_qualified_name(std::string_view text);
 std::vector<std::string> check_label_value(std::string_view text);
 

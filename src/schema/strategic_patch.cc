@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Strategic merge patch, after apimachinery's pkg/util/strategicpatch, with the type tables in the place of Go's struct tags. Where
-// upstream compares every element with every other one, an index keeps the work linear.
+// Strategic merge patch, after apimachinery's pkg/util/strategicpatch, with the type tables in the
+// place of Go's struct tags. Where upstream compares every element with every other one, an index
+// keeps the work linear.
 #include <algorithm>
 #include <optional>
 
-#include "schema/json_reader.h"
 #include "schema/object_editor.h"
 #include "schema/patch.h"
+#include "schema/strategic_schema.h"
 
 namespace knarr::schema {
 namespace {
@@ -18,130 +19,15 @@ constexpr std::string_view kDeleteFromList = "$deleteFromPrimitiveList";
 constexpr std::string_view kSetElementOrder = "$setElementOrder";
 constexpr std::string_view kRetainKeysKey = "$retainKeys";
 
-Status bad_format(std::string_view of) { return Status::make(400, "BadRequest", "invalid patch format of " + std::string(of)); }
-Status failure(const std::string& text) { return Status::error(text); }
-
-// A value as Go's %v prints it.
-void append_go_value(std::string& out, const Value& value) {
-  switch (value.type()) {
-    case Value::Type::kNull: out += "<nil>"; break;
-    case Value::Type::kString: out += value.as_string(); break;
-    case Value::Type::kArray: {
-      out += '[';
-      for (size_t i = 0; i < value.items().size(); ++i) {
-        if (i != 0) out += ' ';
-        append_go_value(out, value.items()[i]);
-      }
-      out += ']';
-      break;
-    }
-    case Value::Type::kObject: {
-      std::vector<const Value::Member*> members;
-      for (const Value::Member& member : value.members()) members.push_back(&member);
-      std::sort(members.begin(), members.end(), [](const auto* a, const auto* b) { return a->first < b->first; });
-      out += "map[";
-      for (size_t i = 0; i < members.size(); ++i) {
-        if (i != 0) out += ' ';
-        out += members[i]->first + ":";
-        append_go_value(out, members[i]->second);
-      }
-      out += ']';
-      break;
-    }
-    default: out += json::to_string(value);
-  }
-}
-std::string go_value(const Value& value) {
-  std::string out;
-  append_go_value(out, value);
-  return out;
-}
-
-std::string_view go_type(const Value& value) {
-  switch (value.type()) {
-    case Value::Type::kNull: return "%!s(<nil>)";
-    case Value::Type::kBool: return "bool";
-    case Value::Type::kInt: return "int64";
-    case Value::Type::kDouble: return "float64";
-    case Value::Type::kString: return "string";
-    case Value::Type::kArray: return "[]interface {}";
-    case Value::Type::kObject: return "map[string]interface {}";
-  }
-  return "";
-}
-Status bad_type(std::string_view expected, const Value& actual) {
-  return failure("expected a " + std::string(expected) + ", but received a " + std::string(go_type(actual)));
-}
-Status no_merge_key(const Value& map, std::string_view key) {
-  return failure("map: " + go_value(map) + " does not contain declared merge key: " + std::string(key));
-}
-
-// What the tables say of the values of a field: a struct's type, or none for what has no fields.
-struct Schema {
-  const Type* type = nullptr;
-  std::string_view name;
-};
-struct FieldSchema {
-  Schema schema;
-  bool merge = false, replace = false, is_list = false;
-  std::string_view merge_key;
-};
-
-bool equal_fold(std::string_view a, std::string_view b) {
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-// Through inline structs too; an exact name wins over one that differs in case.
-const Field* find_field_folded(const Type& type, std::string_view key, const Type** owner, bool folded) {
-  for (const Field& field : type.fields()) {
-    if (field.flags & kInline) {
-      if (const Field* found = find_field_folded(field_type(type, field), key, owner, folded)) return found;
-      continue;
-    }
-    std::string_view name = field_name(type, field);
-    if (folded ? equal_fold(name, key) : name == key) {
-      *owner = &type;
-      return &field;
-    }
-  }
-  return nullptr;
-}
-
-Result<FieldSchema> lookup(const Schema& schema, std::string_view key) {
-  if (schema.type == nullptr)
-    return failure("merging an object in json but data type is not struct, instead is: " + std::string(schema.name));
-  const Type* owner = nullptr;
-  const Field* field = find_field_folded(*schema.type, key, &owner, false);
-  if (field == nullptr) field = find_field_folded(*schema.type, key, &owner, true);
-  if (field == nullptr)
-    return failure("unable to find api field in struct " + std::string(schema.type->type_name()) + " for the json field " + go_quote(key));
-  const FieldMeta& meta = owner->set->meta(*field);
-  FieldSchema found;
-  found.merge = meta.patch_strategy & FieldMeta::kMerge;
-  found.replace = meta.patch_strategy & FieldMeta::kReplaceWhole;
-  // Upstream takes a pointer to a struct for one to a list.
-  found.is_list = field->shape == Shape::kList || field->shape == Shape::kOptional;
-  found.merge_key = owner->set->text(meta.merge_key);
-  if (field->shape == Shape::kMap) {
-    found.schema.name = "map";
-  } else if (field->kind == Kind::kStruct) {
-    found.schema.type = &field_type(*owner, *field);
-    found.schema.name = found.schema.type->type_name();
-  } else {
-    found.schema.name = field->kind == Kind::kString ? "string" : "struct";
-  }
-  return found;
-}
-
-Result<FieldSchema> lookup_list(const Schema& schema, std::string_view key) {
-  TRY_ASSIGN(FieldSchema found, lookup(schema, key));
-  if (!found.is_list) return failure("expected slice or array type, but got: struct");
-  return found;
+Status bad_format(std::string_view of) {
+  return Status::make(400, "BadRequest", "invalid patch format of " + std::string(of));
 }
 
 // Equal texts mean equal values of one Go type.
-std::string identity(const Value& value) { return std::string(1, static_cast<char>('0' + static_cast<int>(value.type()))) + json::to_string(value); }
+std::string identity(const Value& value) {
+  return std::string(1, static_cast<char>('0' + static_cast<int>(value.type()))) +
+         json::to_string(value);
+}
 
 std::string element_identity(const Value& item, std::string_view merge_key) {
   if (merge_key.empty()) return identity(item);
@@ -169,13 +55,16 @@ class Positions {
   absl::flat_hash_map<std::string, size_t> positions_;
 };
 
-bool has_directive(const Value& value) { return value.is_object() && value.find(kDirective) != nullptr; }
+bool has_directive(const Value& value) {
+  return value.is_object() && value.find(kDirective) != nullptr;
+}
 
 // Values that hold a directive go; false when this one does.
 bool remove_directives(Value& value) {
   if (has_directive(value)) return false;
   if (value.is_object()) {
-    std::erase_if(value.members(), [](Value::Member& member) { return !remove_directives(member.second); });
+    std::erase_if(value.members(),
+                  [](Value::Member& member) { return !remove_directives(member.second); });
   } else if (value.is_array()) {
     std::erase_if(value.items(), [](Value& item) { return !remove_directives(item); });
   }
@@ -184,14 +73,16 @@ bool remove_directives(Value& value) {
 
 void discard_nulls(Value& value) {
   if (value.is_object()) {
-    std::erase_if(value.members(), [](const Value::Member& member) { return member.second.is_null(); });
+    std::erase_if(value.members(),
+                  [](const Value::Member& member) { return member.second.is_null(); });
     for (Value::Member& member : value.members()) discard_nulls(member.second);
   } else if (value.is_array()) {
     for (Value& item : value.items()) discard_nulls(item);
   }
 }
 
-// ---- order of merged lists ----------------------------------------------------------------------------------------------------
+// ---- order of merged lists
+// ----------------------------------------------------------------------------------------------------
 
 Status check_merge_keys(const Value::Array& items, std::string_view merge_key) {
   for (const Value& item : items) {
@@ -211,15 +102,20 @@ void sort_by(Value::Array& items, const Positions& order, bool maps) {
     size_t rank = deleted ? SIZE_MAX : order.find(item).value_or(SIZE_MAX - 1);
     ranked.emplace_back(rank, std::move(item));
   }
-  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   for (size_t i = 0; i < items.size(); ++i) items[i] = std::move(ranked[i].second);
 }
 
-// Items that the patch orders keep its order; the server's own keep theirs and are woven in where the live list had them.
-Result<Value::Array> normalize_order(Value::Array patch_items, Value::Array server_items, const Value::Array& patch_order,
-                                     const Value::Array& server_order, std::string_view merge_key, bool maps) {
+// Items that the patch orders keep its order; the server's own keep theirs and are woven in where
+// the live list had them.
+Result<Value::Array> normalize_order(Value::Array patch_items, Value::Array server_items,
+                                     const Value::Array& patch_order,
+                                     const Value::Array& server_order, std::string_view merge_key,
+                                     bool maps) {
   if (maps)
-    for (const Value::Array* list : std::initializer_list<const Value::Array*>{&patch_items, &patch_order, &server_items, &server_order})
+    for (const Value::Array* list : std::initializer_list<const Value::Array*>{
+             &patch_items, &patch_order, &server_items, &server_order})
       TRY(check_merge_keys(*list, merge_key));
   std::string_view key = maps ? merge_key : "";
   Positions server_positions(server_order, key);
@@ -231,7 +127,8 @@ Result<Value::Array> normalize_order(Value::Array patch_items, Value::Array serv
   while (i < server_items.size() || j < patch_items.size()) {
     bool take_server = j >= patch_items.size();
     if (i < server_items.size() && j < patch_items.size()) {
-      std::optional<size_t> left = server_positions.find(server_items[i]), right = server_positions.find(patch_items[j]);
+      std::optional<size_t> left = server_positions.find(server_items[i]),
+                            right = server_positions.find(patch_items[j]);
       take_server = left && right && *left < *right;
     }
     all.push_back(std::move(take_server ? server_items[i++] : patch_items[j++]));
@@ -240,30 +137,34 @@ Result<Value::Array> normalize_order(Value::Array patch_items, Value::Array serv
 }
 
 // Splits `items` by whether `by` holds their like.
-void partition(Value::Array items, const Value::Array& by, std::string_view merge_key, Value::Array& present, Value::Array& absent) {
+void partition(Value::Array items, const Value::Array& by, std::string_view merge_key,
+               Value::Array& present, Value::Array& absent) {
   Positions positions(by, merge_key);
   for (Value& item : items) (positions.find(item) ? present : absent).push_back(std::move(item));
 }
 
-Status partition_checked(Value::Array items, const Value::Array& by, std::string_view merge_key, Value::Array& present,
-                         Value::Array& absent) {
+Status partition_checked(Value::Array items, const Value::Array& by, std::string_view merge_key,
+                         Value::Array& present, Value::Array& absent) {
   if (!merge_key.empty()) {
     TRY(check_merge_keys(items, merge_key));
     for (size_t i = 0; i < by.size() && !items.empty(); ++i)
-      if (!by[i].is_object()) return failure("value for key " + std::to_string(i) + " is not a map");
+      if (!by[i].is_object())
+        return failure("value for key " + std::to_string(i) + " is not a map");
   }
   partition(std::move(items), by, merge_key, present, absent);
   return {};
 }
 
-// All elements of both lists have one type, and it is not a list. `maps` says whether it is an object.
+// All elements of both lists have one type, and it is not a list. `maps` says whether it is an
+// object.
 Status element_type(const Value::Array& a, const Value::Array& b, bool& maps) {
   const Value* first = nullptr;
   for (const Value::Array* list : {&a, &b}) {
     for (const Value& item : *list) {
       if (first == nullptr) {
         first = &item;
-        if (item.is_array()) return Status::make(422, "Invalid", "lists of lists are not supported");
+        if (item.is_array())
+          return Status::make(422, "Invalid", "lists of lists are not supported");
       }
       if (item.is_null() || item.type() != first->type()) {
         Value both = Value::array();
@@ -278,12 +179,14 @@ Status element_type(const Value::Array& a, const Value::Array& b, bool& maps) {
   return {};
 }
 
-// ---- merging --------------------------------------------------------------------------------------------------------------------
+// ---- merging
+// --------------------------------------------------------------------------------------------------------------------
 
 Status merge_map(Value& original, Value patch, const Schema& schema);
 
 // Deletions and a replacement among the patch's elements take effect and leave the patch.
-Status apply_special_elements(Value::Array& original, Value::Array& patch, std::string_view merge_key) {
+Status apply_special_elements(Value::Array& original, Value::Array& patch,
+                              std::string_view merge_key) {
   Value::Array rest;
   absl::flat_hash_set<std::string> deleted;
   bool replace = false;
@@ -308,12 +211,15 @@ Status apply_special_elements(Value::Array& original, Value::Array& patch, std::
     return {};
   }
   if (!deleted.empty())
-    std::erase_if(original, [&](const Value& item) { return deleted.contains(element_identity(item, merge_key)); });
+    std::erase_if(original, [&](const Value& item) {
+      return deleted.contains(element_identity(item, merge_key));
+    });
   patch = std::move(rest);
   return {};
 }
 
-Status merge_elements(Value::Array& merged, const Value::Array& patch, std::string_view merge_key, const Schema& schema) {
+Status merge_elements(Value::Array& merged, const Value::Array& patch, std::string_view merge_key,
+                      const Schema& schema) {
   Positions positions(merged, merge_key);
   for (const Value& item : patch) {
     if (item.find(merge_key) == nullptr) return no_merge_key(item, merge_key);
@@ -328,7 +234,8 @@ Status merge_elements(Value::Array& merged, const Value::Array& patch, std::stri
   return {};
 }
 
-Result<Value::Array> merge_list(Value::Array original, Value::Array patch, const FieldSchema& field, bool is_deletion) {
+Result<Value::Array> merge_list(Value::Array original, Value::Array patch, const FieldSchema& field,
+                                bool is_deletion) {
   if (original.empty() && patch.empty()) return original;
   bool maps = false;
   TRY(element_type(original, patch, maps));
@@ -349,15 +256,18 @@ Result<Value::Array> merge_list(Value::Array original, Value::Array patch, const
       }
     }
   } else {
-    if (key.empty()) return failure("cannot merge lists without merge key for " + std::string(field.schema.name));
+    if (key.empty())
+      return failure("cannot merge lists without merge key for " + std::string(field.schema.name));
     TRY(apply_special_elements(original, patch, key));
     merged = original;
     TRY(merge_elements(merged, patch, key, field.schema));
   }
-  // A list of values may have a merge key by mistake of nobody; its elements are then their own keys.
+  // A list of values may have a merge key by mistake of nobody; its elements are then their own
+  // keys.
   Value::Array patch_items, server_items;
   TRY(partition_checked(std::move(merged), patch, key, patch_items, server_items));
-  return normalize_order(std::move(patch_items), std::move(server_items), patch, original, key, maps);
+  return normalize_order(std::move(patch_items), std::move(server_items), patch, original, key,
+                         maps);
 }
 
 // "$prefix/name" -> "name".
@@ -379,15 +289,19 @@ Status apply_retain_keys(Value& original, Value& patch) {
   for (const Value& item : list.items())
     if (item.is_string()) kept.insert(item.as_string());
   for (const auto& [key, value] : patch.members()) {
-    if (value.is_null() || key.starts_with(kDeleteFromList) || key.starts_with(kSetElementOrder)) continue;
+    if (value.is_null() || key.starts_with(kDeleteFromList) || key.starts_with(kSetElementOrder))
+      continue;
     if (!kept.contains(key)) return bad_format("retainKeys");
   }
-  std::erase_if(original.members(), [&](const Value::Member& member) { return !kept.contains(member.first); });
+  std::erase_if(original.members(),
+                [&](const Value::Member& member) { return !kept.contains(member.first); });
   return {};
 }
 
-// The patch's elements must come in the order that $setElementOrder demands, and be among its elements.
-Status check_order(const Value::Array& patch, const Value::Array& order, std::string_view merge_key) {
+// The patch's elements must come in the order that $setElementOrder demands, and be among its
+// elements.
+Status check_order(const Value::Array& patch, const Value::Array& order,
+                   std::string_view merge_key) {
   if (patch.empty() || order.empty()) return {};
   size_t i = 0, j = 0;
   while (i < patch.size() && j < order.size()) {
@@ -406,26 +320,33 @@ Status check_order(const Value::Array& patch, const Value::Array& order, std::st
     if (element_identity(item, merge_key) == element_identity(order[j], merge_key)) ++i;
     ++j;
   }
-  while (i < patch.size() && has_directive(patch[i]) && patch[i].find(kDirective)->as_string() == "delete") ++i;
+  while (i < patch.size() && has_directive(patch[i]) &&
+         patch[i].find(kDirective)->as_string() == "delete")
+    ++i;
   if (i >= patch.size()) return {};
   Value patch_list = Value::array(), order_list = Value::array();
   patch_list.items() = patch;
   order_list.items() = order;
-  return failure("The order in patch list:\n" + go_value(patch_list) + "\n doesn't match $setElementOrder list:\n" + go_value(order_list) + "\n");
+  return failure("The order in patch list:\n" + go_value(patch_list) +
+                 "\n doesn't match $setElementOrder list:\n" + go_value(order_list) + "\n");
 }
 
-// The order of the live list that upstream weaves by. Its merge deletes and appends inside the array that the live list still
-// points to, so that appended elements take the places that deletions freed; its tests expect what follows from that.
-Value::Array live_order_after_merge(Value::Array live, const Value::Array& patch, std::string_view merge_key) {
+// The order of the live list that upstream weaves by. Its merge deletes and appends inside the
+// array that the live list still points to, so that appended elements take the places that
+// deletions freed; its tests expect what follows from that.
+Value::Array live_order_after_merge(Value::Array live, const Value::Array& patch,
+                                    std::string_view merge_key) {
   size_t places = live.size();
   absl::flat_hash_set<std::string> deleted;
   bool replaced = false;
   for (const Value& item : patch) {
     const Value* directive = item.find(kDirective);
-    if (directive != nullptr && directive->as_string() == "delete") deleted.insert(element_identity(item, merge_key));
+    if (directive != nullptr && directive->as_string() == "delete")
+      deleted.insert(element_identity(item, merge_key));
     replaced = replaced || (directive != nullptr && directive->as_string() == "replace");
   }
-  std::erase_if(live, [&](const Value& item) { return deleted.contains(element_identity(item, merge_key)); });
+  std::erase_if(
+      live, [&](const Value& item) { return deleted.contains(element_identity(item, merge_key)); });
   Positions present(live, merge_key);
   for (const Value& item : patch) {
     if (replaced || live.size() >= places) break;
@@ -437,7 +358,8 @@ Value::Array live_order_after_merge(Value::Array live, const Value::Array& patch
 }
 
 // One $setElementOrder directive, with the list that it orders; both leave the patch.
-Status apply_element_order(Value& original, Value& patch, std::string_view directive, const Value& order, const Schema& schema) {
+Status apply_element_order(Value& original, Value& patch, std::string_view directive,
+                           const Value& order, const Schema& schema) {
   if (!order.is_array()) return bad_type("[]interface {}", order);
   std::string name;
   if (!extract_key(directive, kSetElementOrder, name)) return bad_format("setElementOrder list");
@@ -464,12 +386,14 @@ Status apply_element_order(Value& original, Value& patch, std::string_view direc
     merged = patched;
   }
   Value::Array patch_items, server_items;
-  TRY(partition_checked(std::move(merged), order.items(), field.merge_key, patch_items, server_items));
+  TRY(partition_checked(std::move(merged), order.items(), field.merge_key, patch_items,
+                        server_items));
   bool maps = false;
   TRY(element_type(before, patched, maps));
   if (maps && field.merge && original_list != nullptr && patch_list != nullptr)
     before = live_order_after_merge(std::move(before), patched, field.merge_key);
-  TRY_ASSIGN(Value::Array both, normalize_order(std::move(patch_items), std::move(server_items), order.items(), before, field.merge_key, maps));
+  TRY_ASSIGN(Value::Array both, normalize_order(std::move(patch_items), std::move(server_items),
+                                                order.items(), before, field.merge_key, maps));
   Value result = Value::array();
   result.items() = std::move(both);
   original[name] = std::move(result);
@@ -489,10 +413,12 @@ Status apply_element_orders(Value& original, Value& patch, const Schema& schema)
 }
 
 // One member of the patch against the original.
-Status merge_member(ObjectEditor& original, const std::string& patch_key, Value value, const Schema& schema) {
+Status merge_member(ObjectEditor& original, const std::string& patch_key, Value value,
+                    const Schema& schema) {
   std::string key = patch_key;
   bool is_deletion = patch_key.starts_with(kDeleteFromList);
-  if (is_deletion && !extract_key(patch_key, kDeleteFromList, key)) return bad_format("primitive list");
+  if (is_deletion && !extract_key(patch_key, kDeleteFromList, key))
+    return bad_format("primitive list");
   if (value.is_null()) {
     original.erase(key);
     return {};
@@ -519,7 +445,8 @@ Status merge_member(ObjectEditor& original, const std::string& patch_key, Value 
   if (value.is_array()) {
     TRY_ASSIGN(FieldSchema field, lookup_list(schema, key));
     if (field.merge || is_deletion) {
-      TRY_ASSIGN(Value::Array merged, merge_list(std::move(current->items()), std::move(value.items()), field, is_deletion));
+      TRY_ASSIGN(Value::Array merged, merge_list(std::move(current->items()),
+                                                 std::move(value.items()), field, is_deletion));
       current->items() = std::move(merged);
     } else {
       *current = std::move(value);
@@ -546,7 +473,8 @@ Status merge_map(Value& original, Value patch, const Schema& schema) {
   TRY(apply_retain_keys(original, patch));
   TRY(apply_element_orders(original, patch, schema));
   ObjectEditor editor(original);
-  for (Value::Member& member : patch.members()) TRY(merge_member(editor, member.first, std::move(member.second), schema));
+  for (Value::Member& member : patch.members())
+    TRY(merge_member(editor, member.first, std::move(member.second), schema));
   return {};
 }
 
@@ -554,9 +482,14 @@ Status merge_map(Value& original, Value patch, const Schema& schema) {
 
 Result<Value> apply_strategic_patch(Value doc, const Value& patch, const Type& type) {
   if (!patch.is_object()) {
-    std::string_view found = patch.is_array() ? "array" : patch.is_string() ? "string" : patch.is_bool() ? "bool" : "number";
+    std::string_view found = patch.is_array()    ? "array"
+                             : patch.is_string() ? "string"
+                             : patch.is_bool()   ? "bool"
+                                                 : "number";
     if (patch.is_null()) return doc;
-    return Status::make(400, "BadRequest", "json: cannot unmarshal " + std::string(found) + " into Go value of type map[string]interface {}");
+    return Status::make(400, "BadRequest",
+                        "json: cannot unmarshal " + std::string(found) +
+                            " into Go value of type map[string]interface {}");
   }
   if (!doc.is_object()) return Status::make(400, "BadRequest", "invalid JSON document");
   TRY(merge_map(doc, patch, {&type, type.type_name()}));

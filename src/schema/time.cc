@@ -47,7 +47,8 @@ void put(std::string& out, int64_t value, int digits) {
   char buffer[24];
   int i = sizeof buffer;
   uint64_t rest = value < 0 ? -static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
-  for (; digits > 0 || rest > 0; --digits, rest /= 10) buffer[--i] = static_cast<char>('0' + rest % 10);
+  for (; digits > 0 || rest > 0; --digits, rest /= 10)
+    buffer[--i] = static_cast<char>('0' + rest % 10);
   if (value < 0) out += '-';
   out.append(buffer + i, sizeof buffer - static_cast<size_t>(i));
 }
@@ -96,10 +97,12 @@ int days_in_month(int64_t year, int month) {
   return month == 2 && leap ? 29 : kDays[month - 1];
 }
 
-// Reads RFC 3339 from left to right, so that an error can say, as Go's time.Parse does, which element it stopped at.
+// Reads RFC 3339 from left to right, so that an error can say, as Go's time.Parse does, which
+// element it stopped at.
 class Rfc3339 {
  public:
-  Rfc3339(std::string_view text, std::string_view layout) : text_(text), rest_(text), layout_(layout) {}
+  Rfc3339(std::string_view text, std::string_view layout)
+      : text_(text), rest_(text), layout_(layout) {}
 
   // `fraction_digits`: exactly so many are needed, or -1 for any number or none.
   Status parse(int fraction_digits, int64_t& seconds, int64_t& nanos) {
@@ -125,7 +128,8 @@ class Rfc3339 {
     if (Status status = zone(offset); !status.ok()) return status;
     if (!rest_.empty()) return failure(": extra text: " + time_quote(rest_));
     if (day < 1 || day > days_in_month(year, month)) return range("day");
-    seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+    seconds =
+        days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
     return {};
   }
 
@@ -151,7 +155,8 @@ class Rfc3339 {
     if (!present) return wanted <= 0;
     size_t count = 1;
     int64_t scale = 100000000;
-    for (; count < rest_.size() && is_digit(rest_[count]) && static_cast<int>(count) != wanted + 1; ++count, scale /= 10)
+    for (; count < rest_.size() && is_digit(rest_[count]) && static_cast<int>(count) != wanted + 1;
+         ++count, scale /= 10)
       nanos += (rest_[count] - '0') * scale;
     if (wanted > 0 && static_cast<int>(count) != wanted + 1) return false;
     rest_.remove_prefix(count);
@@ -175,10 +180,13 @@ class Rfc3339 {
   }
 
   Status cannot(std::string_view element) {
-    std::string text = " as " + time_quote(layout_) + ": cannot parse " + time_quote(rest_) + " as " + time_quote(element);
+    std::string text = " as " + time_quote(layout_) + ": cannot parse " + time_quote(rest_) +
+                       " as " + time_quote(element);
     return failure(text);
   }
-  Status range(std::string_view what) { return failure(": " + std::string(what) + " out of range"); }
+  Status range(std::string_view what) {
+    return failure(": " + std::string(what) + " out of range");
+  }
   Status failure(std::string_view tail) {
     return Status::make(400, "BadRequest", "parsing time " + time_quote(text_) + std::string(tail));
   }
@@ -234,8 +242,10 @@ Result<WallTime> parse_nano_time(std::string_view text) {
   TRY(Rfc3339(text, kLayout).parse(-1, seconds, nanos));
   // 64 bits of nanoseconds hold the years 1678 to 2261.
   int64_t total = 0;
-  if (__builtin_mul_overflow(seconds, int64_t{1000000000}, &total) || __builtin_add_overflow(total, nanos, &total))
-    return Status::make(400, "BadRequest", "parsing time " + time_quote(text) + ": year out of range");
+  if (__builtin_mul_overflow(seconds, int64_t{1000000000}, &total) ||
+      __builtin_add_overflow(total, nanos, &total))
+    return Status::make(400, "BadRequest",
+                        "parsing time " + time_quote(text) + ": year out of range");
   return WallTime(std::chrono::nanoseconds(total));
 }
 
@@ -324,7 +334,8 @@ Result<int64_t> parse_duration(std::string_view text) {
     if (unit == 0) return failure("unknown unit " + time_quote(name) + " in duration ");
     if (whole > kMax / unit) return failure("invalid duration ");
     uint64_t part = whole * unit;
-    if (fraction > 0 && scale < 1e18) part += static_cast<uint64_t>(fraction * (static_cast<double>(unit) / scale));
+    if (fraction > 0 && scale < 1e18)
+      part += static_cast<uint64_t>(fraction * (static_cast<double>(unit) / scale));
     if (part > kMax - total) return failure("invalid duration ");
     total += part;
   }

@@ -9,7 +9,8 @@ namespace knarr::schema {
 
 inline constexpr uint32_t kBadUtf8 = 0xffffffff;
 
-// One code point from [at, end), at < end; moves `at` past it. A broken sequence moves one byte and answers kBadUtf8.
+// One code point from [at, end), at < end; moves `at` past it. A broken sequence moves one byte and
+// answers kBadUtf8.
 inline uint32_t decode_utf8(const char*& at, const char* end) {
   auto byte = [&](ptrdiff_t i) { return i < end - at ? static_cast<uint8_t>(at[i]) : uint32_t{0}; };
   auto tail = [](uint32_t b) { return (b & 0xc0) == 0x80; };

@@ -64,7 +64,8 @@ struct TimeScanner {
     if (minute < 0 || minute > 59 || !literal(':')) return false;
     int second = number(1, 2);
     if (second < 0 || second > 59) return false;
-    if (!rest.empty() && (rest[0] == '.' || rest[0] == ',') && rest.size() > 1 && is_digit(rest[1])) {
+    if (!rest.empty() && (rest[0] == '.' || rest[0] == ',') && rest.size() > 1 &&
+        is_digit(rest[1])) {
       rest.remove_prefix(1);
       while (!rest.empty() && is_digit(rest[0])) rest.remove_prefix(1);
     }
@@ -92,7 +93,8 @@ bool is_timestamp(std::string_view text) {
   if (day < 1 || day > kDays[month - 1] + (month == 2 && leap)) return false;
   if (scan.rest.empty()) return true;
   if (scan.literal(' ')) return scan.clock() && scan.rest.empty();
-  return (scan.literal('T') || scan.literal('t')) && scan.clock() && scan.zone() && scan.rest.empty();
+  return (scan.literal('T') || scan.literal('t')) && scan.clock() && scan.zone() &&
+         scan.rest.empty();
 }
 
 // Go's ParseInt and ParseUint with base 0.
@@ -180,12 +182,18 @@ YamlScalar resolve_untagged(std::string_view text, bool dates) {
 
 std::string_view short_name(YamlTag tag) {
   switch (tag) {
-    case YamlTag::kNull: return "!!null";
-    case YamlTag::kBool: return "!!bool";
-    case YamlTag::kInt: return "!!int";
-    case YamlTag::kFloat: return "!!float";
-    case YamlTag::kTimestamp: return "!!timestamp";
-    default: return "!!str";
+    case YamlTag::kNull:
+      return "!!null";
+    case YamlTag::kBool:
+      return "!!bool";
+    case YamlTag::kInt:
+      return "!!int";
+    case YamlTag::kFloat:
+      return "!!float";
+    case YamlTag::kTimestamp:
+      return "!!timestamp";
+    default:
+      return "!!str";
   }
 }
 
@@ -194,7 +202,8 @@ std::string format_g(F value) {
   if (std::isnan(value)) return ".nan";
   if (std::isinf(value)) return value > 0 ? ".inf" : "-.inf";
   char buffer[64];
-  auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific);
+  auto [end, error] =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific);
   std::string_view text(buffer, static_cast<size_t>(end - buffer));
   std::string_view exponent_text = text.substr(text.find('e') + 1);
   bool negative = exponent_text[0] == '-';
@@ -202,7 +211,8 @@ std::string format_g(F value) {
   std::from_chars(exponent_text.data() + 1, exponent_text.data() + exponent_text.size(), exponent);
   if (negative) exponent = -exponent;
   if (exponent < -4 || exponent >= 6) return std::string(text);
-  auto [fixed_end, fixed_error] = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed);
+  auto [fixed_end, fixed_error] =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed);
   return {buffer, fixed_end};
 }
 
@@ -217,7 +227,8 @@ Result<YamlScalar> resolve_yaml_scalar(std::string_view tag, std::string_view te
   }
   std::string_view name = tag.substr(kPrefix.size());
   YamlTag wanted = YamlTag::kOther;
-  for (YamlTag known : {YamlTag::kString, YamlTag::kNull, YamlTag::kBool, YamlTag::kInt, YamlTag::kFloat, YamlTag::kTimestamp})
+  for (YamlTag known : {YamlTag::kString, YamlTag::kNull, YamlTag::kBool, YamlTag::kInt,
+                        YamlTag::kFloat, YamlTag::kTimestamp})
     if (short_name(known).substr(2) == name) wanted = known;
   if (wanted == YamlTag::kOther || wanted == YamlTag::kString) {
     scalar.tag = wanted;
@@ -225,11 +236,13 @@ Result<YamlScalar> resolve_yaml_scalar(std::string_view tag, std::string_view te
   }
   scalar = resolve_untagged(text, wanted == YamlTag::kTimestamp);
   if (scalar.tag == YamlTag::kInt && wanted == YamlTag::kFloat) {
-    scalar.real = scalar.is_unsigned ? static_cast<double>(scalar.large) : static_cast<double>(scalar.integer);
+    scalar.real = scalar.is_unsigned ? static_cast<double>(scalar.large)
+                                     : static_cast<double>(scalar.integer);
     scalar.tag = YamlTag::kFloat;
   }
   if (scalar.tag == wanted) return scalar;
-  std::string message = "yaml: cannot decode " + std::string(short_name(scalar.tag)) + " `" + std::string(text) + "` as a !!";
+  std::string message = "yaml: cannot decode " + std::string(short_name(scalar.tag)) + " `" +
+                        std::string(text) + "` as a !!";
   return Status::make(400, "BadRequest", message += name);
 }
 

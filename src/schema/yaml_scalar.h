@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a plain YAML scalar means: YAML 1.1's rules as go-yaml v2 applies them, for readers and for the writer's choice of quotes.
+// What a plain YAML scalar means: YAML 1.1's rules as go-yaml v2 applies them, for readers and for
+// the writer's choice of quotes.
 #pragma once
 
 #include <string>
@@ -13,11 +14,11 @@ enum class YamlTag : uint8_t { kString, kNull, kBool, kInt, kFloat, kTimestamp, 
 
 struct YamlScalar {
   YamlTag tag = YamlTag::kString;
-  bool flag = false;       // kBool
+  bool flag = false;  // kBool
   bool is_unsigned = false;
-  int64_t integer = 0;     // kInt; above 2^63-1 in `large`
+  int64_t integer = 0;  // kInt; above 2^63-1 in `large`
   uint64_t large = 0;
-  double real = 0;         // kFloat
+  double real = 0;  // kFloat
 };
 
 // `tag` is the node's tag ("" when it has none). Fails where the tag contradicts the text.

@@ -18,10 +18,14 @@ std::string to_yaml(std::string_view json) {
 TEST(YamlReader, PlainScalars) {
   EXPECT_EQ(to_json("a: yes\nb: No\nc: on\nd: ~\ne:\nf: null\ng: 'yes'\n"),
             R"({"a":true,"b":false,"c":true,"d":null,"e":null,"f":null,"g":"yes"})");
-  EXPECT_EQ(to_json("a: 08\nb: 0x10\nc: 1_000\nd: 0b101\ne: 0o17\nf: +5\ng: .5\nh: 1.\ni: -.5e3\nj: 017\nk: 12e03\n"),
-            R"({"a":8,"b":16,"c":1000,"d":5,"e":15,"f":5,"g":0.5,"h":1,"i":-500,"j":15,"k":12000})");
-  EXPECT_EQ(to_json("a: 18446744073709551615\nb: 18446744073709551616\n"), R"({"a":18446744073709551615,"b":18446744073709552000})");
-  EXPECT_EQ(to_json("a: 2001-01-01\nb: 12:30:45\nc: <<\nd: 1.2.3\n"), R"({"a":"2001-01-01","b":"12:30:45","c":"\u003c\u003c","d":"1.2.3"})");
+  EXPECT_EQ(
+      to_json("a: 08\nb: 0x10\nc: 1_000\nd: 0b101\ne: 0o17\nf: +5\ng: .5\nh: 1.\ni: -.5e3\nj: "
+              "017\nk: 12e03\n"),
+      R"({"a":8,"b":16,"c":1000,"d":5,"e":15,"f":5,"g":0.5,"h":1,"i":-500,"j":15,"k":12000})");
+  EXPECT_EQ(to_json("a: 18446744073709551615\nb: 18446744073709551616\n"),
+            R"({"a":18446744073709551615,"b":18446744073709552000})");
+  EXPECT_EQ(to_json("a: 2001-01-01\nb: 12:30:45\nc: <<\nd: 1.2.3\n"),
+            R"({"a":"2001-01-01","b":"12:30:45","c":"\u003c\u003c","d":"1.2.3"})");
   EXPECT_EQ(to_json("a: .nan"), "error: json: unsupported value: NaN");
 }
 
@@ -30,20 +34,26 @@ TEST(YamlReader, TagsKeysAndMerges) {
             R"({"a":"1","b":3,"c":1,"d":"hello","e":"1"})");
   EXPECT_EQ(to_json("a: !!int x"), "error: yaml: cannot decode !!str `x` as a !!int");
   EXPECT_EQ(to_json("yes: 1\n1: 2\n1.5: 3\n"), R"({"1":2,"1.5":3,"true":1})");
-  EXPECT_EQ(to_json("a: &x {b: 1, e: 1}\nd:\n  <<: *x\n  e: 2\n"), R"({"a":{"b":1,"e":1},"d":{"b":1,"e":2}})");
+  EXPECT_EQ(to_json("a: &x {b: 1, e: 1}\nd:\n  <<: *x\n  e: 2\n"),
+            R"({"a":{"b":1,"e":1},"d":{"b":1,"e":2}})");
   EXPECT_EQ(to_json("<<: [{a: 1}, {a: 2, b: 3}]"), R"({"a":1,"b":3})");
-  EXPECT_EQ(to_json("<<: 1"), "error: yaml: map merge requires map or sequence of maps as the value");
+  EXPECT_EQ(to_json("<<: 1"),
+            "error: yaml: map merge requires map or sequence of maps as the value");
 }
 
 TEST(YamlReader, ErrorsReadAsUpstreams) {
   EXPECT_EQ(to_json("a: b: c"), "error: yaml: mapping values are not allowed in this context");
-  EXPECT_EQ(to_json("x: 1\na: b: c"), "error: yaml: line 2: mapping values are not allowed in this context");
+  EXPECT_EQ(to_json("x: 1\na: b: c"),
+            "error: yaml: line 2: mapping values are not allowed in this context");
   EXPECT_EQ(to_json("a: *b"), "error: yaml: unknown anchor 'b' referenced");
   EXPECT_EQ(to_json("a: &x [*x]"), "error: yaml: anchor 'x' value contains itself");
-  EXPECT_EQ(to_json("a:\n\t- b"), "error: yaml: line 2: found character that cannot start any token");
+  EXPECT_EQ(to_json("a:\n\t- b"),
+            "error: yaml: line 2: found character that cannot start any token");
   DecodeReport report;
   EXPECT_TRUE(yaml_to_json("a: 1\nb: 2\na: 3\n", &report).ok());
-  EXPECT_EQ(report.problems, (std::vector<std::string>{"yaml: unmarshal errors:\n  line 3: key \"a\" already set in map"}));
+  EXPECT_EQ(report.problems,
+            (std::vector<std::string>{
+                "yaml: unmarshal errors:\n  line 3: key \"a\" already set in map"}));
 }
 
 TEST(YamlReader, HostileInput) {
@@ -63,8 +73,10 @@ TEST(YamlReader, HostileInput) {
 
 TEST(YamlReader, Documents) {
   auto documents = [](std::string_view text) { return yaml_documents_to_json(text).value(); };
-  EXPECT_EQ(documents("---\na: 1\n---\n# none\n---\nb: 2\n"), (std::vector<std::string>{R"({"a":1})", R"({"b":2})"}));
-  EXPECT_EQ(documents("{\"a\": 1}\n{\"b\":2}"), (std::vector<std::string>{R"({"a": 1})", R"({"b":2})"}));
+  EXPECT_EQ(documents("---\na: 1\n---\n# none\n---\nb: 2\n"),
+            (std::vector<std::string>{R"({"a":1})", R"({"b":2})"}));
+  EXPECT_EQ(documents("{\"a\": 1}\n{\"b\":2}"),
+            (std::vector<std::string>{R"({"a": 1})", R"({"b":2})"}));
   EXPECT_EQ(documents("{a: 1}\n---\nb: 2"), (std::vector<std::string>{R"({"a":1})", R"({"b":2})"}));
   EXPECT_TRUE(documents("").empty());
   EXPECT_EQ(to_json(""), "null");
@@ -73,12 +85,29 @@ TEST(YamlReader, Documents) {
 
 TEST(YamlWriter, QuotesWhatWouldReadAsSomethingElse) {
   const std::pair<std::string_view, std::string_view> kCases[] = {
-      {R"("a")", "a\n"},           {R"("")", "\"\"\n"},     {R"("yes")", "\"yes\"\n"}, {R"("1")", "\"1\"\n"},
-      {R"("1e3")", "\"1e3\"\n"},   {R"("0x1")", "\"0x1\"\n"}, {R"("12:30:45")", "\"12:30:45\"\n"},
-      {R"("2001-01-01")", "\"2001-01-01\"\n"}, {R"("<<")", "<<\n"}, {R"("a: b")", "'a: b'\n"}, {R"("- a")", "'- a'\n"},
-      {R"("a #b")", "'a #b'\n"},   {R"("it's")", "it's\n"}, {R"("'x'")", "'''x'''\n"}, {R"(" a")", "' a'\n"},
-      {R"("a\tb")", "\"a\\tb\"\n"}, {R"("é")", "é\n"},    {R"("😀")", "\"\\U0001F600\"\n"}, {R"("a\nb")", "|-\n  a\n  b\n"},
-      {R"("a\n")", "|\n  a\n"},    {R"("a\n\n")", "|+\n  a\n\n"}, {R"(" a\nb")", "|2-\n   a\n  b\n"}, {R"("a \nb")", "\"a \\nb\"\n"}};
+      {R"("a")", "a\n"},
+      {R"("")", "\"\"\n"},
+      {R"("yes")", "\"yes\"\n"},
+      {R"("1")", "\"1\"\n"},
+      {R"("1e3")", "\"1e3\"\n"},
+      {R"("0x1")", "\"0x1\"\n"},
+      {R"("12:30:45")", "\"12:30:45\"\n"},
+      {R"("2001-01-01")", "\"2001-01-01\"\n"},
+      {R"("<<")", "<<\n"},
+      {R"("a: b")", "'a: b'\n"},
+      {R"("- a")", "'- a'\n"},
+      {R"("a #b")", "'a #b'\n"},
+      {R"("it's")", "it's\n"},
+      {R"("'x'")", "'''x'''\n"},
+      {R"(" a")", "' a'\n"},
+      {R"("a\tb")", "\"a\\tb\"\n"},
+      {R"("é")", "é\n"},
+      {R"("😀")", "\"\\U0001F600\"\n"},
+      {R"("a\nb")", "|-\n  a\n  b\n"},
+      {R"("a\n")", "|\n  a\n"},
+      {R"("a\n\n")", "|+\n  a\n\n"},
+      {R"(" a\nb")", "|2-\n   a\n  b\n"},
+      {R"("a \nb")", "\"a \\nb\"\n"}};
   for (auto [json, yaml] : kCases) EXPECT_EQ(to_yaml(json), yaml) << json;
 }
 
@@ -89,8 +118,11 @@ TEST(YamlWriter, Layout) {
   EXPECT_EQ(to_yaml("100000.5"), "100000.5\n");
   std::string key(129, 'k');
   EXPECT_EQ(to_yaml("{\"" + key + "\":{\"a\":1}}"), "? " + key + "\n: a: 1\n");
-  EXPECT_EQ(to_yaml(R"({"a":"one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"})"),
-            "a: one two three four five six seven eight nine ten eleven twelve thirteen fourteen\n  fifteen sixteen\n");
+  EXPECT_EQ(
+      to_yaml(
+          R"({"a":"one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"})"),
+      "a: one two three four five six seven eight nine ten eleven twelve thirteen fourteen\n  "
+      "fifteen sixteen\n");
 }
 
 }  // namespace

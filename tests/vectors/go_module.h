@@ -14,7 +14,8 @@ namespace knarr {
 
 inline bool have_go() { return std::system("command -v go > /dev/null 2>&1") == 0; }
 
-// The folder of a module ("k8s.io/api@v0.28.4"); "" when there is no go command or it cannot get the module.
+// The folder of a module ("k8s.io/api@v0.28.4"); "" when there is no go command or it cannot get
+// the module.
 inline std::string go_module_folder(const std::string& module) {
   if (!have_go()) return "";
   FILE* pipe = popen(("cd / && go mod download -json " + module + " 2>/dev/null").c_str(), "r");

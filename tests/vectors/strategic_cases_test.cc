@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Upstream's own cases of strategic merge patch, read out of its test's source: every patch (two-way and three-way) applied to the
-// object it is for must give the object that upstream expects.
+// Upstream's own cases of strategic merge patch, read out of its test's source: every patch
+// (two-way and three-way) applied to the object it is for must give the object that upstream
+// expects.
 #include <gtest/gtest.h>
 
 #include "schema/codec.h"
@@ -14,7 +15,8 @@ namespace {
 class MergeItemTypes {
  public:
   MergeItemTypes() {
-    constexpr uint8_t kMerge = FieldMeta::kMerge, kRetain = FieldMeta::kRetainKeys, kWhole = FieldMeta::kReplaceWhole;
+    constexpr uint8_t kMerge = FieldMeta::kMerge, kRetain = FieldMeta::kRetainKeys,
+                      kWhole = FieldMeta::kReplaceWhole;
     begin("MergeItem");
     for (const char* name : {"name", "value", "other"}) field(name, Kind::kString, Shape::kPlain);
     field("mergingList", Kind::kStruct, Shape::kList, 0, kMerge, "name");
@@ -32,7 +34,8 @@ class MergeItemTypes {
     field("mergingIntList", Kind::kInt64, Shape::kList, 0, kMerge);
     field("mergingList", Kind::kStruct, Shape::kList, 0, kMerge, "name");
     field("nonMergingList", Kind::kStruct, Shape::kList);
-    set_ = {strings_.data(), types_.data(), fields_.data(), metas_.data(), nullptr, static_cast<uint32_t>(types_.size())};
+    set_ = {strings_.data(), types_.data(), fields_.data(),
+            metas_.data(),   nullptr,       static_cast<uint32_t>(types_.size())};
     for (Type& type : types_) type.set = &set_;
   }
   MergeItemTypes(const MergeItemTypes&) = delete;
@@ -54,7 +57,8 @@ class MergeItemTypes {
     type.first_field = static_cast<uint32_t>(fields_.size());
     types_.push_back(type);
   }
-  void field(std::string_view name, Kind kind, Shape shape, uint16_t type = 0, uint8_t strategy = 0, std::string_view merge_key = "") {
+  void field(std::string_view name, Kind kind, Shape shape, uint16_t type = 0, uint8_t strategy = 0,
+             std::string_view merge_key = "") {
     fields_.push_back({text(name), type, 0, 0, kind, shape, kOmitEmpty});
     FieldMeta meta{};
     meta.merge_key = text(merge_key);
@@ -78,7 +82,9 @@ struct Case {
 // Cases written as Go literals: a Description, then fields that are []byte(`YAML`).
 std::vector<Case> read_go_cases(std::string_view source) {
   std::vector<Case> cases;
-  auto quoted = [&](size_t at) { return std::string(source.substr(at, source.find('"', at) - at)); };
+  auto quoted = [&](size_t at) {
+    return std::string(source.substr(at, source.find('"', at) - at));
+  };
   for (size_t at = 0; at < source.size();) {
     size_t end = std::min(source.find('\n', at), source.size());
     std::string_view line = source.substr(at, end - at);
@@ -89,10 +95,12 @@ std::vector<Case> read_go_cases(std::string_view source) {
       cases.push_back({quoted(from + 14), "", {}});
     } else if (trimmed.starts_with("ExpectedError: \"") && !cases.empty()) {
       cases.back().expected_error = quoted(from + 16);
-    } else if (size_t open = trimmed.find(": []byte(`"); open != std::string_view::npos && !cases.empty()) {
+    } else if (size_t open = trimmed.find(": []byte(`");
+               open != std::string_view::npos && !cases.empty()) {
       size_t text = from + open + 10;
       size_t close = source.find('`', text);
-      cases.back().documents[std::string(trimmed.substr(0, open))] = source.substr(text, close - text);
+      cases.back().documents[std::string(trimmed.substr(0, open))] =
+          source.substr(text, close - text);
       at = close + 1;
     }
   }
@@ -107,11 +115,16 @@ std::vector<Case> read_yaml_cases(std::string_view source, std::string_view vari
   from = source.find('`', from) + 1;
   Result<std::string> text = yaml_to_json(source.substr(from, source.find('`', from) - from));
   if (!text.ok()) return cases;
-  for (const json::Value& item : json::parse(*text)->at({"testCases"}).items()) {
+  json::Value tree = *json::parse(*text);
+  for (const json::Value& item : tree.at({"testCases"}).items()) {
     Case made{item.at({"description"}).as_string(), "", {}};
-    for (const auto& [yaml_name, name] : {std::pair("original", "Original"), std::pair("twoWay", "TwoWay"), std::pair("modified", "Modified"),
-                                          std::pair("current", "Current"), std::pair("threeWay", "ThreeWay"), std::pair("result", "Result")})
-      if (const json::Value* value = item.find(yaml_name)) made.documents[name] = json::to_string(*value);
+    for (const auto& [yaml_name, name] :
+         {std::pair("original", "Original"), std::pair("twoWay", "TwoWay"),
+          std::pair("modified", "Modified"), std::pair("current", "Current"),
+          std::pair("threeWay", "ThreeWay"), std::pair("result", "Result"),
+          std::pair("twoWayResult", "TwoWayResult")})
+      if (const json::Value* value = item.find(yaml_name))
+        made.documents[name] = json::to_string(*value);
     cases.push_back(std::move(made));
   }
   return cases;
@@ -127,22 +140,27 @@ json::Value document(const Case& test, const std::string& name) {
 }
 
 void sort_lists(json::Value& value) {
-  for (json::Value::Member& member : value.is_object() ? value.members() : json::Value::object().members()) sort_lists(member.second);
+  if (value.is_object())
+    for (json::Value::Member& member : value.members()) sort_lists(member.second);
   if (!value.is_array()) return;
   for (json::Value& item : value.items()) sort_lists(item);
-  std::sort(value.items().begin(), value.items().end(), [](const json::Value& a, const json::Value& b) {
-    std::string x, y;
-    json::write(x, a, true);
-    json::write(y, b, true);
-    return x < y;
-  });
+  std::sort(value.items().begin(), value.items().end(),
+            [](const json::Value& a, const json::Value& b) {
+              std::string x, y;
+              json::write(x, a, true);
+              json::write(y, b, true);
+              return x < y;
+            });
 }
 
-void check(const Case& test, const Type& type, const std::string& original, const std::string& patch, const std::string& expected, bool ordered) {
-  Result<json::Value> result = apply_strategic_patch(document(test, original), document(test, patch), type);
+void check(const Case& test, const Type& type, const std::string& original,
+           const std::string& patch, const std::string& expected, bool ordered) {
+  Result<json::Value> result =
+      apply_strategic_patch(document(test, original), document(test, patch), type);
   if (!test.expected_error.empty()) {
     ASSERT_FALSE(result.ok()) << test.description;
-    EXPECT_NE(result.status().message().find(test.expected_error), std::string_view::npos) << test.description;
+    EXPECT_NE(result.status().message().find(test.expected_error), std::string_view::npos)
+        << test.description;
     return;
   }
   ASSERT_TRUE(result.ok()) << test.description << ": " << result.status().message();
@@ -154,7 +172,8 @@ void check(const Case& test, const Type& type, const std::string& original, cons
   std::string got_text, wanted_text;
   json::write(got_text, *result, true);
   json::write(wanted_text, wanted, true);
-  EXPECT_EQ(got_text, wanted_text) << test.description << " (" << patch << " applied to " << original << ")";
+  EXPECT_EQ(got_text, wanted_text)
+      << test.description << " (" << patch << " applied to " << original << ")";
 }
 
 TEST(StrategicCases, GiveUpstreamsResults) {
@@ -168,8 +187,10 @@ TEST(StrategicCases, GiveUpstreamsResults) {
     for (const Case& test : cases) {
       const auto& documents = test.documents;
       bool result = documents.contains("TwoWayResult");
-      if (documents.contains("TwoWay") && (result || documents.contains("Modified") || !test.expected_error.empty())) {
-        check(test, types.merge_item(), "Original", "TwoWay", result ? "TwoWayResult" : "Modified", ordered);
+      if (documents.contains("TwoWay") &&
+          (result || documents.contains("Modified") || !test.expected_error.empty())) {
+        check(test, types.merge_item(), "Original", "TwoWay", result ? "TwoWayResult" : "Modified",
+              ordered);
         ++two_way;
       }
       if (documents.contains("ThreeWay") && documents.contains("Result")) {

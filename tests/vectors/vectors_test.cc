@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decodes each of upstream's test vectors in each encoding and demands upstream's bytes back in all three.
+// Decodes each of upstream's test vectors in each encoding and demands upstream's bytes back in all
+// three.
 //
-// The vectors come with the Go module k8s.io/api, found through the go command when the tests start. Without go there is nothing to
-// test and the cases are skipped; with go, failing to find them is a failure.
+// The vectors come with the Go module k8s.io/api, found through the go command when the tests
+// start. Without go there is nothing to test and the cases are skipped; with go, failing to find
+// them is a failure.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -36,7 +38,8 @@ std::vector<std::string> list_vectors() {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(testdata() + "/" + std::string(set), error)) {
       std::string stem = entry.path().stem();
-      if (entry.path().extension() == ".json" && !stem.ends_with(".after_roundtrip")) names.push_back(std::string(set) + "/" + stem);
+      if (entry.path().extension() == ".json" && !stem.ends_with(".after_roundtrip"))
+        names.push_back(std::string(set) + "/" + stem);
     }
   }
   std::sort(names.begin(), names.end());
@@ -54,9 +57,11 @@ class Vectors : public testing::TestWithParam<std::string> {
   }
 
   static Result<const KindInfo*> kind() {
-    // Two names that no scheme of ours has: an event is no kind, and Status is everywhere the core group's.
+    // Two names that no scheme of ours has: an event is no kind, and Status is everywhere the core
+    // group's.
     static const KindInfo kEvent{"", "", "", "", &api::meta_v1::WatchEvent::table()};
-    static const KindInfo kStatus{"resource.k8s.io", "v1alpha2", "Status", "resource.k8s.io/v1alpha2", &api::meta_v1::Status::table()};
+    static const KindInfo kStatus{"resource.k8s.io", "v1alpha2", "Status",
+                                  "resource.k8s.io/v1alpha2", &api::meta_v1::Status::table()};
     if (GetParam().ends_with("/core.v1.WatchEvent")) return &kEvent;
     if (GetParam().ends_with("/resource.k8s.io.v1alpha2.Status")) return &kStatus;
     TRY_ASSIGN(TypeMeta meta, peek_json(read_file(base() + ".json")));
@@ -67,8 +72,10 @@ class Vectors : public testing::TestWithParam<std::string> {
     Result<json::Value> tree = json::parse(encode(Encoding::kJson, kind, object));
     ASSERT_TRUE(tree.ok()) << from << ": " << tree.status().message();
     EXPECT_EQ(json::to_pretty(*tree), expected(".json")) << "JSON, decoded from " << from;
-    EXPECT_EQ(encode(Encoding::kYaml, kind, object), expected(".yaml")) << "YAML, decoded from " << from;
-    EXPECT_TRUE(encode(Encoding::kProtobuf, kind, object) == expected(".pb")) << "protobuf, decoded from " << from;
+    EXPECT_EQ(encode(Encoding::kYaml, kind, object), expected(".yaml"))
+        << "YAML, decoded from " << from;
+    EXPECT_TRUE(encode(Encoding::kProtobuf, kind, object) == expected(".pb"))
+        << "protobuf, decoded from " << from;
   }
 };
 
@@ -83,14 +90,17 @@ TEST_P(Vectors, RoundTrip) {
   ASSERT_TRUE(kind.ok()) << kind.status().message();
   if (*kind == nullptr && is_dropped(GetParam())) return;
   ASSERT_NE(*kind, nullptr) << "no such kind";
-  for (auto [encoding, extension] : {std::pair(Encoding::kJson, ".json"), std::pair(Encoding::kYaml, ".yaml"),
-                                     std::pair(Encoding::kProtobuf, ".pb")}) {
+  for (auto [encoding, extension] :
+       {std::pair(Encoding::kJson, ".json"), std::pair(Encoding::kYaml, ".yaml"),
+        std::pair(Encoding::kProtobuf, ".pb")}) {
     Object object(*(*kind)->type);
     DecodeReport report;
-    Status status = decode(encoding, read_file(base() + extension), *(*kind)->type, object.data(), &report);
+    Status status =
+        decode(encoding, read_file(base() + extension), *(*kind)->type, object.data(), &report);
     ASSERT_TRUE(status.ok()) << extension << ": " << status.message();
     EXPECT_EQ(report.type_meta.kind, (*kind)->kind);
-    EXPECT_TRUE(report.problems.empty() || !GetParam().starts_with("HEAD")) << report.problems.front();
+    EXPECT_TRUE(report.problems.empty() || !GetParam().starts_with("HEAD"))
+        << report.problems.front();
     check_encodings(**kind, object.data(), extension);
     Object copy(object);
     EXPECT_TRUE(equal(*(*kind)->type, object.data(), copy.data()));
@@ -109,10 +119,12 @@ INSTANTIATE_TEST_SUITE_P(All, Vectors, testing::ValuesIn(list_vectors()), test_n
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Vectors);
 
 TEST(VectorSets, AreComplete) {
-  if (!have_go() && std::getenv("KNARR_API_TESTDATA") == nullptr) GTEST_SKIP() << "no go command: upstream's vectors cannot be fetched";
+  if (!have_go() && std::getenv("KNARR_API_TESTDATA") == nullptr)
+    GTEST_SKIP() << "no go command: upstream's vectors cannot be fetched";
   std::vector<std::string> names = list_vectors();
   auto count = [&names](std::string_view set) {
-    return std::count_if(names.begin(), names.end(), [set](const std::string& name) { return name.starts_with(set); });
+    return std::count_if(names.begin(), names.end(),
+                         [set](const std::string& name) { return name.starts_with(set); });
   };
   EXPECT_EQ(count("HEAD/"), 158);
   EXPECT_EQ(count("v1.26.0/"), 153);

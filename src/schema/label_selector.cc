@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "schema/selector.h"
-
 #include <algorithm>
 #include <charconv>
 
 #include "api/meta_v1.h"
 #include "schema/json_reader.h"
+#include "schema/selector.h"
 
 namespace knarr::schema {
 namespace {
@@ -24,52 +23,27 @@ std::string join(const std::vector<std::string>& parts, std::string_view between
   return out;
 }
 
-// ---- names and values ---------------------------------------------------------------------------------------------------------
-
-bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
-
-// (alphanumeric, then alphanumerics, '-', '_', '.')? alphanumeric
-bool is_name(std::string_view text) {
-  if (text.empty() || !is_alphanumeric(text.front()) || !is_alphanumeric(text.back())) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
-}
-
-bool is_subdomain(std::string_view text) {
-  while (true) {
-    std::string_view label = text.substr(0, text.find('.'));
-    auto lower = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-    if (label.empty() || !lower(label.front()) || !lower(label.back())) return false;
-    for (char c : label)
-      if (!lower(c) && c != '-') return false;
-    if (label.size() == text.size()) return true;
-    text.remove_prefix(label.size() + 1);
-  }
-}
-
-constexpr std::string_view kNameRule =
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
-    "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-constexpr std::string_view kSubdomainRule =
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
-    "alphanumeric character (e.g. 'example.com', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-constexpr std::string_view kLabelValueRule =
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-    "alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
-    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-
-// ---- requirements ---------------------------------------------------------------------------------------------------------------
+// ---- requirements
+// ---------------------------------------------------------------------------------------------------------------
 
 std::string_view op_text(Op op) {
   switch (op) {
-    case Op::kEquals: return "=";
-    case Op::kDoubleEquals: return "==";
-    case Op::kNotEquals: return "!=";
-    case Op::kIn: return " in ";
-    case Op::kNotIn: return " notin ";
-    case Op::kGreaterThan: return ">";
-    case Op::kLessThan: return "<";
-    default: return "";
+    case Op::kEquals:
+      return "=";
+    case Op::kDoubleEquals:
+      return "==";
+    case Op::kNotEquals:
+      return "!=";
+    case Op::kIn:
+      return " in ";
+    case Op::kNotIn:
+      return " notin ";
+    case Op::kGreaterThan:
+      return ">";
+    case Op::kLessThan:
+      return "<";
+    default:
+      return "";
   }
 }
 
@@ -93,10 +67,13 @@ std::string go_strings(const std::vector<std::string>& values) {
 Status check(const Requirement& requirement) {
   std::vector<std::string> errors;
   std::vector<std::string> problems = check_qualified_name(requirement.key);
-  if (!problems.empty()) errors.push_back("key: Invalid value: " + go_quote(requirement.key) + ": " + join(problems, "; "));
+  if (!problems.empty())
+    errors.push_back("key: Invalid value: " + go_quote(requirement.key) + ": " +
+                     join(problems, "; "));
   size_t count = requirement.values.size();
   auto wrong_values = [&](std::string_view text) {
-    errors.push_back("values: Invalid value: " + go_strings(requirement.values) + ": " + std::string(text));
+    errors.push_back("values: Invalid value: " + go_strings(requirement.values) + ": " +
+                     std::string(text));
   };
   switch (requirement.op) {
     case Op::kIn:
@@ -118,24 +95,40 @@ Status check(const Requirement& requirement) {
       for (size_t i = 0; i < count; ++i) {
         int64_t number;
         if (!parse_int(requirement.values[i], number))
-          errors.push_back("values[" + std::to_string(i) + "]: Invalid value: " + go_quote(requirement.values[i]) +
+          errors.push_back("values[" + std::to_string(i) +
+                           "]: Invalid value: " + go_quote(requirement.values[i]) +
                            ": for 'Gt', 'Lt' operators, the value must be an integer");
       }
   }
   for (size_t i = 0; i < count; ++i) {
     problems = check_label_value(requirement.values[i]);
     if (!problems.empty())
-      errors.push_back("values[" + std::to_string(i) + "][" + requirement.key + "]: Invalid value: " +
-                       go_quote(requirement.values[i]) + ": " + join(problems, "; "));
+      errors.push_back("values[" + std::to_string(i) + "][" + requirement.key +
+                       "]: Invalid value: " + go_quote(requirement.values[i]) + ": " +
+                       join(problems, "; "));
   }
   if (errors.empty()) return {};
   return bad_request(errors.size() == 1 ? errors[0] : "[" + join(errors, ", ") + "]");
 }
 
-// ---- the query language -----------------------------------------------------------------------------------------------------------
+// ---- the query language
+// -----------------------------------------------------------------------------------------------------------
 
 enum class Token : uint8_t {
-  kError, kEnd, kClose, kComma, kNot, kDoubleEquals, kEquals, kGreater, kIdentifier, kIn, kLess, kNotEquals, kNotIn, kOpen
+  kError,
+  kEnd,
+  kClose,
+  kComma,
+  kNot,
+  kDoubleEquals,
+  kEquals,
+  kGreater,
+  kIdentifier,
+  kIn,
+  kLess,
+  kNotEquals,
+  kNotIn,
+  kOpen
 };
 struct Item {
   Token token;
@@ -152,7 +145,9 @@ class Lexer {
     if (at_ >= text_.size() || text_[at_] == '\0') return {Token::kEnd, ""};
     if (is_symbol(text_[at_])) return symbol();
     size_t from = at_;
-    while (at_ < text_.size() && text_[at_] != '\0' && !is_symbol(text_[at_]) && !is_space(text_[at_])) ++at_;
+    while (at_ < text_.size() && text_[at_] != '\0' && !is_symbol(text_[at_]) &&
+           !is_space(text_[at_]))
+      ++at_;
     std::string word(text_.substr(from, at_ - from));
     Token token = word == "in" ? Token::kIn : word == "notin" ? Token::kNotIn : Token::kIdentifier;
     return {token, std::move(word)};
@@ -160,12 +155,15 @@ class Lexer {
 
  private:
   static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-  static bool is_symbol(char c) { return std::string_view("=!(),><").find(c) != std::string_view::npos; }
+  static bool is_symbol(char c) {
+    return std::string_view("=!(),><").find(c) != std::string_view::npos;
+  }
 
   static Token known(std::string_view text) {
     static constexpr std::pair<std::string_view, Token> kSymbols[] = {
-        {")", Token::kClose},   {",", Token::kComma}, {"!", Token::kNot},        {"==", Token::kDoubleEquals}, {"=", Token::kEquals},
-        {">", Token::kGreater}, {"<", Token::kLess},  {"!=", Token::kNotEquals}, {"(", Token::kOpen}};
+        {")", Token::kClose},         {",", Token::kComma},      {"!", Token::kNot},
+        {"==", Token::kDoubleEquals}, {"=", Token::kEquals},     {">", Token::kGreater},
+        {"<", Token::kLess},          {"!=", Token::kNotEquals}, {"(", Token::kOpen}};
     for (auto [symbol, token] : kSymbols)
       if (symbol == text) return token;
     return Token::kError;
@@ -207,21 +205,30 @@ class Parser {
       const Item& item = look();
       if (item.token == Token::kEnd) return requirements;
       if (!starts_requirement(item.token))
-        return bad_request("found '" + item.text + "', expected: !, identifier, or 'end of string'");
+        return bad_request("found '" + item.text +
+                           "', expected: !, identifier, or 'end of string'");
       Result<Requirement> requirement = parse_requirement();
-      if (!requirement.ok()) return bad_request("unable to parse requirement: " + std::string(requirement.status().message()));
+      if (!requirement.ok())
+        return bad_request("unable to parse requirement: " +
+                           std::string(requirement.status().message()));
       requirements.push_back(std::move(*requirement));
       const Item& after = take();
       if (after.token == Token::kEnd) return requirements;
-      if (after.token != Token::kComma) return bad_request("found '" + after.text + "', expected: ',' or 'end of string'");
-      if (!starts_requirement(look().token)) return bad_request("found '" + look().text + "', expected: identifier after ','");
+      if (after.token != Token::kComma)
+        return bad_request("found '" + after.text + "', expected: ',' or 'end of string'");
+      if (!starts_requirement(look().token))
+        return bad_request("found '" + look().text + "', expected: identifier after ','");
     }
   }
 
  private:
-  static bool starts_requirement(Token token) { return is_identifier(token) || token == Token::kNot; }
+  static bool starts_requirement(Token token) {
+    return is_identifier(token) || token == Token::kNot;
+  }
   // Where no operator can stand, "in" and "notin" are names like others.
-  static bool is_identifier(Token token) { return token == Token::kIdentifier || token == Token::kIn || token == Token::kNotIn; }
+  static bool is_identifier(Token token) {
+    return token == Token::kIdentifier || token == Token::kIn || token == Token::kNotIn;
+  }
 
   const Item& look() const { return items_[std::min(at_, items_.size() - 1)]; }
   const Item& take() {
@@ -235,9 +242,12 @@ class Parser {
     bool negated = look().token == Token::kNot;
     if (negated) take();
     const Item& key = take();
-    if (!is_identifier(key.token)) return bad_request("found '" + key.text + "', expected: identifier");
+    if (!is_identifier(key.token))
+      return bad_request("found '" + key.text + "', expected: identifier");
     std::vector<std::string> problems = check_qualified_name(key.text);
-    if (!problems.empty()) return bad_request("<nil>: Invalid value: " + go_quote(key.text) + ": " + join(problems, "; "));
+    if (!problems.empty())
+      return bad_request("<nil>: Invalid value: " + go_quote(key.text) + ": " +
+                         join(problems, "; "));
     requirement.key = key.text;
     Token next = look().token;
     if (negated || next == Token::kEnd || next == Token::kComma) {
@@ -249,7 +259,8 @@ class Parser {
     bool set = requirement.op == Op::kIn || requirement.op == Op::kNotIn;
     TRY(set ? parse_values(requirement.values) : parse_exact(requirement.values));
     std::sort(requirement.values.begin(), requirement.values.end());
-    requirement.values.erase(std::unique(requirement.values.begin(), requirement.values.end()), requirement.values.end());
+    requirement.values.erase(std::unique(requirement.values.begin(), requirement.values.end()),
+                             requirement.values.end());
     TRY(check(requirement));
     return requirement;
   }
@@ -257,14 +268,29 @@ class Parser {
   Status parse_operator(Requirement& requirement) {
     const Item& item = take();
     switch (item.token) {
-      case Token::kIn: requirement.op = Op::kIn; return {};
-      case Token::kNotIn: requirement.op = Op::kNotIn; return {};
-      case Token::kEquals: requirement.op = Op::kEquals; return {};
-      case Token::kDoubleEquals: requirement.op = Op::kDoubleEquals; return {};
-      case Token::kNotEquals: requirement.op = Op::kNotEquals; return {};
-      case Token::kGreater: requirement.op = Op::kGreaterThan; return {};
-      case Token::kLess: requirement.op = Op::kLessThan; return {};
-      default: return bad_request("found '" + item.text + "', expected: in, notin, =, ==, !=, gt, lt");
+      case Token::kIn:
+        requirement.op = Op::kIn;
+        return {};
+      case Token::kNotIn:
+        requirement.op = Op::kNotIn;
+        return {};
+      case Token::kEquals:
+        requirement.op = Op::kEquals;
+        return {};
+      case Token::kDoubleEquals:
+        requirement.op = Op::kDoubleEquals;
+        return {};
+      case Token::kNotEquals:
+        requirement.op = Op::kNotEquals;
+        return {};
+      case Token::kGreater:
+        requirement.op = Op::kGreaterThan;
+        return {};
+      case Token::kLess:
+        requirement.op = Op::kLessThan;
+        return {};
+      default:
+        return bad_request("found '" + item.text + "', expected: in, notin, =, ==, !=, gt, lt");
     }
   }
 
@@ -280,7 +306,8 @@ class Parser {
     if (!is_identifier(first.token) && first.token != Token::kComma)
       return bad_request("found '" + first.text + "', expected: ',', ')' or identifier");
     TRY(parse_identifiers(values));
-    if (take().token != Token::kClose) return bad_request("found '" + first.text + "', expected: ')'");
+    if (take().token != Token::kClose)
+      return bad_request("found '" + first.text + "', expected: ')'");
     return {};
   }
 
@@ -294,7 +321,8 @@ class Parser {
         if (look().token == Token::kClose) return {};
         return bad_request("found '" + look().text + "', expected: ',' or ')'");
       }
-      if (item.token != Token::kComma) return bad_request("found '" + item.text + "', expected: ',', or identifier");
+      if (item.token != Token::kComma)
+        return bad_request("found '" + item.text + "', expected: ',', or identifier");
       if (values.empty()) values.emplace_back();
       if (look().token == Token::kClose) {
         values.emplace_back();
@@ -314,7 +342,8 @@ class Parser {
       return {};
     }
     const Item& item = take();
-    if (!is_identifier(item.token)) return bad_request("found '" + item.text + "', expected: identifier");
+    if (!is_identifier(item.token))
+      return bad_request("found '" + item.text + "', expected: identifier");
     values.push_back(item.text);
     return {};
   }
@@ -325,55 +354,32 @@ class Parser {
 
 }  // namespace
 
-std::vector<std::string> check_qualified_name(std::string_view text) {
-  std::vector<std::string> errors;
-  std::string_view name = text;
-  size_t slash = text.find('/');
-  if (slash != std::string_view::npos) {
-    if (text.find('/', slash + 1) != std::string_view::npos)
-      return {"a qualified name " + std::string(kNameRule) + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"};
-    std::string_view prefix = text.substr(0, slash);
-    name = text.substr(slash + 1);
-    if (prefix.empty()) {
-      errors.emplace_back("prefix part must be non-empty");
-    } else {
-      if (prefix.size() > 253) errors.emplace_back("prefix part must be no more than 253 characters");
-      if (!is_subdomain(prefix)) errors.push_back("prefix part " + std::string(kSubdomainRule));
-    }
-  }
-  if (name.empty()) {
-    errors.emplace_back("name part must be non-empty");
-  } else if (name.size() > 63) {
-    errors.emplace_back("name part must be no more than 63 characters");
-  }
-  if (!is_name(name)) errors.push_back("name part " + std::string(kNameRule));
-  return errors;
-}
-
-std::vector<std::string> check_label_value(std::string_view text) {
-  std::vector<std::string> errors;
-  if (text.size() > 63) errors.emplace_back("must be no more than 63 characters");
-  if (!text.empty() && !is_name(text)) errors.emplace_back(kLabelValueRule);
-  return errors;
-}
-
-// ---- LabelSelector --------------------------------------------------------------------------------------------------------------
+// ---- LabelSelector
+// --------------------------------------------------------------------------------------------------------------
 
 bool LabelSelector::Requirement::matches(const Map<Str>& labels) const {
   const Str* value = labels.find(key);
-  auto listed = [&] { return std::find(values.begin(), values.end(), value->view()) != values.end(); };
+  auto listed = [&] {
+    return std::find(values.begin(), values.end(), value->view()) != values.end();
+  };
   switch (op) {
     case Op::kEquals:
     case Op::kDoubleEquals:
-    case Op::kIn: return value != nullptr && listed();
+    case Op::kIn:
+      return value != nullptr && listed();
     case Op::kNotEquals:
-    case Op::kNotIn: return value == nullptr || !listed();
-    case Op::kExists: return value != nullptr;
-    case Op::kDoesNotExist: return value == nullptr;
+    case Op::kNotIn:
+      return value == nullptr || !listed();
+    case Op::kExists:
+      return value != nullptr;
+    case Op::kDoesNotExist:
+      return value == nullptr;
     case Op::kGreaterThan:
     case Op::kLessThan: {
       int64_t have = 0, limit = 0;
-      if (value == nullptr || values.size() != 1 || !parse_int(*value, have) || !parse_int(values[0], limit)) return false;
+      if (value == nullptr || values.size() != 1 || !parse_int(*value, have) ||
+          !parse_int(values[0], limit))
+        return false;
       return op == Op::kGreaterThan ? have > limit : have < limit;
     }
   }
@@ -430,8 +436,9 @@ LabelSelector LabelSelector::from_set(const Map<Str>& labels) {
 }
 
 void LabelSelector::add(Requirement requirement) {
-  auto at = std::upper_bound(requirements_.begin(), requirements_.end(), requirement,
-                             [](const Requirement& a, const Requirement& b) { return a.key < b.key; });
+  auto at =
+      std::upper_bound(requirements_.begin(), requirements_.end(), requirement,
+                       [](const Requirement& a, const Requirement& b) { return a.key < b.key; });
   requirements_.insert(at, std::move(requirement));
 }
 
@@ -454,86 +461,6 @@ std::string LabelSelector::to_string() const {
     if (set) out += '(';
     out += join(requirement.values, ",");
     if (set) out += ')';
-  }
-  return out;
-}
-
-// ---- FieldSelector --------------------------------------------------------------------------------------------------------------
-
-namespace {
-
-// Pieces between commas that no backslash precedes; backslashes stay.
-std::vector<std::string_view> split_terms(std::string_view text) {
-  std::vector<std::string_view> terms;
-  size_t from = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\') {
-      ++i;
-    } else if (text[i] == ',') {
-      terms.push_back(text.substr(from, i - from));
-      from = i + 1;
-    }
-  }
-  terms.push_back(text.substr(from));
-  return terms;
-}
-
-Result<std::string> unescape(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
-    if (c == ',' || c == '=')
-      return bad_request("invalid field selector: unescaped character in value: " + std::to_string(static_cast<int>(c)));
-    if (c == '\\') {
-      if (i + 1 >= text.size()) return bad_request("invalid field selector: invalid escape sequence: \\");
-      c = text[++i];
-      if (c != '\\' && c != ',' && c != '=')
-        return bad_request("invalid field selector: invalid escape sequence: \\" + std::string(1, c));
-    }
-    out += c;
-  }
-  return out;
-}
-
-}  // namespace
-
-Result<FieldSelector> FieldSelector::parse(std::string_view text) {
-  FieldSelector selector;
-  std::vector<std::string_view> parts = split_terms(text);
-  std::sort(parts.begin(), parts.end());
-  for (std::string_view part : parts) {
-    if (part.empty()) continue;
-    size_t at = 0;
-    while (at < part.size() && part[at] != '=' && !(part[at] == '!' && at + 1 < part.size() && part[at + 1] == '=')) ++at;
-    if (at == part.size())
-      return bad_request("invalid selector: '" + std::string(text) + "'; can't understand '" + std::string(part) + "'");
-    Term term;
-    term.field = part.substr(0, at);
-    term.equal = part[at] == '=';
-    bool two = !term.equal || (at + 1 < part.size() && part[at + 1] == '=');
-    TRY_ASSIGN(term.value, unescape(part.substr(at + (two ? 2 : 1))));
-    // A term of nothing restricts nothing.
-    if (!term.field.empty() || !term.value.empty()) selector.terms_.push_back(std::move(term));
-  }
-  return selector;
-}
-
-const std::string* FieldSelector::required_value(std::string_view field) const {
-  for (const Term& term : terms_)
-    if (term.equal && term.field == field) return &term.value;
-  return nullptr;
-}
-
-std::string FieldSelector::to_string() const {
-  std::string out;
-  for (const Term& term : terms_) {
-    if (!out.empty()) out += ',';
-    out += term.field;
-    out += term.equal ? "=" : "!=";
-    for (char c : term.value) {
-      if (c == '\\' || c == ',' || c == '=') out += '\\';
-      out += c;
-    }
   }
   return out;
 }
