@@ -65,6 +65,70 @@ std::optional<StartFailure> check_selector(const AdmissionInputs& inputs) {
   return std::nullopt;
 }
 
+bool term_value_compares(const core::NodeSelectorRequirement& requirement, const schema::Str* value) {
+  if (value == nullptr || requirement.values.size() != 1) return false;
+  char *end_a = nullptr, *end_b = nullptr;
+  long long a = std::strtoll(value->c_str(), &end_a, 10), b = std::strtoll(requirement.values[0].c_str(), &end_b, 10);
+  if (end_a == value->c_str() || *end_a != '\0' || end_b == requirement.values[0].c_str() || *end_b != '\0') return false;
+  return requirement.operator_ == "Gt" ? a > b : a < b;
+}
+
+bool matches(const core::NodeSelectorRequirement& requirement, const schema::Str* value) {
+  auto listed = [&] {
+    return value != nullptr && std::any_of(requirement.values.begin(), requirement.values.end(), [&](const schema::Str& item) { return item == *value; });
+  };
+  std::string_view op = requirement.operator_;
+  if (op == "In") return listed();
+  if (op == "NotIn") return !listed();
+  if (op == "Exists") return value != nullptr;
+  if (op == "DoesNotExist") return value == nullptr;
+  return term_value_compares(requirement, value);
+}
+
+std::optional<StartFailure> check_affinity(const AdmissionInputs& inputs) {
+  const core::PodSpec& spec = inputs.pod->spec;
+  if (inputs.node == nullptr || !spec.affinity || !spec.affinity->node_affinity) return std::nullopt;
+  const auto& required = spec.affinity->node_affinity->required_during_scheduling_ignored_during_execution;
+  if (!required) return std::nullopt;
+  for (const core::NodeSelectorTerm& term : required->node_selector_terms) {
+    bool all = !term.match_expressions.empty() || !term.match_fields.empty();  // an empty term matches nothing
+    for (const core::NodeSelectorRequirement& item : term.match_expressions) all = all && matches(item, inputs.node->metadata.labels.find(item.key));
+    for (const core::NodeSelectorRequirement& item : term.match_fields) all = all && item.key == "metadata.name" && matches(item, &inputs.node->metadata.name);
+    if (all) return std::nullopt;
+  }
+  return StartFailure{"NodeAffinity", "Predicate NodeAffinity failed"};
+}
+
+struct HostPort {
+  std::string ip, protocol;
+  int32_t port = 0;
+};
+
+std::vector<HostPort> host_ports(const core::Pod& pod) {
+  std::vector<HostPort> found;
+  for (const core::Container& container : pod.spec.containers) {
+    for (const core::ContainerPort& port : container.ports) {
+      if (port.host_port <= 0) continue;
+      found.push_back({port.host_ip.empty() ? "0.0.0.0" : port.host_ip.str(), port.protocol.empty() ? "TCP" : port.protocol.str(), port.host_port});
+    }
+  }
+  return found;
+}
+
+std::optional<StartFailure> check_ports(const AdmissionInputs& inputs) {
+  std::vector<HostPort> wanted = host_ports(*inputs.pod);
+  if (wanted.empty()) return std::nullopt;
+  for (const PodPtr& other : inputs.others) {
+    for (const HostPort& taken : host_ports(*other)) {
+      for (const HostPort& port : wanted) {
+        bool same_ip = port.ip == taken.ip || port.ip == "0.0.0.0" || taken.ip == "0.0.0.0";
+        if (same_ip && port.port == taken.port && port.protocol == taken.protocol) return StartFailure{"NodePorts", "Predicate NodePorts failed"};
+      }
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<StartFailure> check_sysctls(const AdmissionInputs& inputs) {
   const core::PodSpec& spec = inputs.pod->spec;
   if (!spec.security_context) return std::nullopt;
@@ -96,7 +160,9 @@ std::optional<StartFailure> admit_pod(const AdmissionInputs& inputs) {
   // Upstream makes room for critical pods by evicting others; nothing refuses them here.
   if (is_critical_pod(*inputs.pod)) return std::nullopt;
   if (auto refusal = check_resources(inputs)) return refusal;
-  return check_selector(inputs);
+  if (auto refusal = check_selector(inputs)) return refusal;
+  if (auto refusal = check_affinity(inputs)) return refusal;
+  return check_ports(inputs);
 }
 
 }  // namespace knarr::kubelet

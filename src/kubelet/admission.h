@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The node's last word on whether a pod may run here (upstream's admit handlers): resources, node selector, sysctls. Pure.
+// The node's last word on whether a pod may run here (upstream's admit handlers): resources, node selector and affinity, host ports,
+// sysctls. Pure.
 #pragma once
 
 #include <optional>

@@ -150,6 +150,46 @@ TEST(Admission, Resources) {
   EXPECT_EQ(refusal->message, "Node didn't have enough resource: cpu, requested: 1500, used: 1500, capacity: 2000");
 }
 
+TEST(Admission, HostPorts) {
+  core::Pod pod;
+  pod.spec.containers.push_back(with_resources({}, {}));
+  core::ContainerPort port;
+  port.host_port = 80;
+  port.protocol = "TCP";
+  pod.spec.containers[0].ports.push_back(port);
+  ResourceList allocatable;
+  allocatable["pods"] = schema::Quantity("110");
+  AdmissionInputs inputs;
+  inputs.pod = &pod;
+  inputs.allocatable = &allocatable;
+  EXPECT_FALSE(admit_pod(inputs).has_value());
+  inputs.others.push_back(std::make_shared<core::Pod>(pod));
+  EXPECT_EQ(admit_pod(inputs)->reason, "NodePorts");
+  pod.spec.containers[0].ports[0].protocol = "UDP";
+  EXPECT_FALSE(admit_pod(inputs).has_value());
+}
+
+TEST(Admission, NodeAffinity) {
+  core::Pod pod;
+  core::Node node;
+  node.metadata.labels["zone"] = "a";
+  core::NodeSelectorTerm& term =
+      pod.spec.affinity.ensure().node_affinity.ensure().required_during_scheduling_ignored_during_execution.ensure().node_selector_terms.emplace_back();
+  core::NodeSelectorRequirement& wanted = term.match_expressions.emplace_back();
+  wanted.key = "zone";
+  wanted.operator_ = "In";
+  wanted.values.push_back("b");
+  ResourceList allocatable;
+  allocatable["pods"] = schema::Quantity("110");
+  AdmissionInputs inputs;
+  inputs.pod = &pod;
+  inputs.node = &node;
+  inputs.allocatable = &allocatable;
+  EXPECT_EQ(admit_pod(inputs)->reason, "NodeAffinity");
+  wanted.values.push_back("a");
+  EXPECT_FALSE(admit_pod(inputs).has_value());
+}
+
 TEST(Cgroups, NamesOfPods) {
   core::Pod pod;
   pod.metadata.uid = "a-b";
