@@ -6,6 +6,7 @@
 #include <set>
 
 #include "client/informer.h"
+#include "net/event.h"
 
 namespace knarr::kubelet {
 namespace core = api::core_v1;
@@ -188,19 +189,22 @@ class WatchingSource final : public ObjectSource {
         std::make_shared<client::InformerCore>(client_, resource, std::move(options), executor_);
     std::weak_ptr<Watched> weak = watched;
     std::shared_ptr<Listeners> listeners = listeners_;
-    watched->core->add_handler(
-        [weak, listeners](const client::SharedObject&, const client::SharedObject& object) {
-          WatchedPtr self = weak.lock();
-          if (self == nullptr || self->dropped) return;
-          // An immutable object never changes again: its watch costs the server something and tells
-          // us nothing.
-          if (object != nullptr && is_immutable(*object)) self->core->stop();
-          // What the first list brings is read by those who wait for it.
-          if (!self->synced) return;
-          std::set<std::string> pods = self->pods;
-          for (const std::string& uid : pods)
-            for (const auto& listener : *listeners) listener(uid);
-        });
+    Executor executor = executor_;
+    watched->core->add_handler([weak, listeners, executor](const client::SharedObject&,
+                                                           const client::SharedObject& object) {
+      WatchedPtr self = weak.lock();
+      if (self == nullptr || self->dropped) return;
+      // An immutable object never changes again: its watch costs the server something and tells
+      // us nothing.
+      // Not from in here, as stopping drops this very handler.
+      if (object != nullptr && is_immutable(*object))
+        net::post(executor, [self] { self->core->stop(); });
+      // What the first list brings is read by those who wait for it.
+      if (!self->synced) return;
+      std::set<std::string> pods = self->pods;
+      for (const std::string& uid : pods)
+        for (const auto& listener : *listeners) listener(uid);
+    });
     watched->core->start();
     spawn(executor_, await_sync(watched));
     return watched;

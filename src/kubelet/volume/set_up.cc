@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kubelet/volume/set_up.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -40,6 +41,21 @@ Status set_up_empty_dir(const SetUpJob& job, Mounter& mounter) {
   return write_plain(job.ready_file, "", 0640);
 }
 
+Status set_up_local(const SetUpJob& job, Mounter& mounter) {
+  Status steps = check_no_backsteps(job.source_path);
+  if (!steps.ok())
+    return Status::error("invalid path: " + job.source_path + " " + std::string(steps.message()));
+  TRY(make_folders(job.path, 0750));
+  TRY_ASSIGN(bool mounted, mounter.is_mount_point(job.path));
+  if (mounted) return {};
+  Fd source(::open(job.source_path.c_str(), O_PATH | O_CLOEXEC));
+  if (!source.valid()) return Status::from_errno("stat " + job.source_path, errno);
+  TRY(mounter.bind_mount_fd(source.get(), job.path));
+  if (job.fs_group && !job.read_only)
+    TRY(set_volume_ownership(mounter, job.path, *job.fs_group, false));
+  return {};
+}
+
 Status set_up_projection(const SetUpJob& job, Mounter& mounter, const Clock& clock) {
   TRY(make_base_folder(job, mounter));
   for (const std::string& nested : job.nested) {
@@ -69,6 +85,8 @@ Status run_set_up(const SetUpJob& job, Mounter& mounter, const Clock& clock) {
       return set_up_empty_dir(job, mounter);
     case SetUpJob::Type::kHostPath:
       return set_up_host_path(job.host_path);
+    case SetUpJob::Type::kLocal:
+      return set_up_local(job, mounter);
     case SetUpJob::Type::kProjection:
       return set_up_projection(job, mounter, clock);
   }

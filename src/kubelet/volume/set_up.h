@@ -15,7 +15,7 @@
 namespace knarr::kubelet {
 
 struct SetUpJob {
-  enum class Type : uint8_t { kEmptyDir, kHostPath, kProjection };
+  enum class Type : uint8_t { kEmptyDir, kHostPath, kLocal, kProjection };
   Type type = Type::kEmptyDir;
   std::string name;  // of the volume
   std::string path;  // where it is made
@@ -28,6 +28,9 @@ struct SetUpJob {
   // projections
   Payload payload;
   std::vector<std::string> nested;  // mount points of other volumes, relative
+  bool read_only = false;           // every mount of it is
+  // local: bound to `path`
+  std::string source_path;
   // hostPath
   api::core_v1::HostPathVolumeSource host_path;
 };

@@ -55,8 +55,9 @@ Task<Result<std::string>> TokenSource::token(TokenKey key) {
   for (Duration pause = kFirstRace;; pause *= 2) {
     std::string one_ns = ns, one_subresource = subresource, one_account = account;
     schema::Object one_body = body;
-    answer = co_await client_.create_object(api::core_v1::ServiceAccount::resource(), std::move(one_ns),
-                                            std::move(one_body), std::move(one_subresource), std::move(one_account));
+    answer = co_await client_.create_object(api::core_v1::ServiceAccount::resource(),
+                                            std::move(one_ns), std::move(one_body),
+                                            std::move(one_subresource), std::move(one_account));
     // The node authorizer learns of a pod from its own watch, and we may be faster.
     bool race = !answer.ok() && answer.status().is("Forbidden") &&
                 answer.status().message().find("no relationship found") != std::string_view::npos;

@@ -7,8 +7,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "kubelet/env/field_path.h"
-#include "kubelet/volume/ownership.h"
-#include "kubelet/volume/payload.h"
+#include "kubelet/volume/planner.h"
 #include "kubelet/volume/set_up.h"
 #include "kubelet/volume/token_source.h"
 #include "kubelet/volume/tree.h"
@@ -69,10 +68,6 @@ std::set<std::string> used_volumes(const core::Pod& pod) {
   return used;
 }
 
-bool is_projection(const core::VolumeSource& source) {
-  return source.config_map || source.secret || source.downward_api || source.projected;
-}
-
 bool same_metadata(const core::Pod& a, const core::Pod& b) {
   return a.metadata.labels == b.metadata.labels && a.metadata.annotations == b.metadata.annotations;
 }
@@ -83,6 +78,7 @@ class Manager final : public std::enable_shared_from_this<Manager> {
           Executor executor, VolumeManager::Config config)
       : objects_(objects),
         tokens_(client, Clock::real()),
+        planner_(client, objects, tokens_, config),
         mounter_(std::move(mounter)),
         executor_(std::move(executor)),
         config_(std::move(config)) {}
@@ -185,7 +181,8 @@ class Manager final : public std::enable_shared_from_this<Manager> {
     std::vector<std::pair<std::string, std::string>> folders;
     for (const core::Volume& volume : at->second->pod->spec.volumes)
       if (volume.volume_source.empty_dir && volume.volume_source.empty_dir->medium.empty())
-        folders.emplace_back(volume.name.str(), volume_path(uid, "empty-dir", volume.name));
+        folders.emplace_back(volume.name.str(),
+                             planner_.volume_path(uid, "empty-dir", volume.name));
     std::function<void()> work = [&] {
       for (const auto& [name, folder] : folders)
         if (Result<int64_t> bytes = disk_usage(folder); bytes.ok()) usage[name] = *bytes;
@@ -198,18 +195,9 @@ class Manager final : public std::enable_shared_from_this<Manager> {
     Result<std::vector<std::string>> names = list_dir(config_.root_dir + "/pods");
     return names.ok() ? std::move(*names) : std::vector<std::string>();
   }
-  std::string pod_dir(std::string_view uid) const {
-    return config_.root_dir + "/pods/" + std::string(uid);
-  }
+  std::string pod_dir(std::string_view uid) const { return planner_.pod_dir(uid); }
 
  private:
-  std::string volume_path(std::string_view uid, std::string_view plugin,
-                          std::string_view name) const {
-    return pod_dir(uid) + "/volumes/kubernetes.io~" + std::string(plugin) + "/" + std::string(name);
-  }
-  schema::Map<schema::Quantity> allocatable() const {
-    return config_.allocatable ? config_.allocatable() : schema::Map<schema::Quantity>();
-  }
   void event(const core::Pod& pod, const std::string& volume, const Status& status) {
     if (!config_.event) return;
     config_.event(pod, "Warning", "FailedMount",
@@ -241,7 +229,7 @@ class Manager final : public std::enable_shared_from_this<Manager> {
       if (!used.contains(name) ||
           (!projection && (projections_only || state->mounted.contains(name))))
         continue;
-      Result<SetUpJob> job = co_await plan(pod, volume);
+      Result<SetUpJob> job = co_await planner_.plan(pod, volume);
       if (job.ok()) {
         jobs.push_back(std::move(*job));
       } else {
@@ -264,156 +252,13 @@ class Manager final : public std::enable_shared_from_this<Manager> {
       if (results[i].ok()) {
         bool projection = jobs[i].type == SetUpJob::Type::kProjection;
         bool host = jobs[i].type == SetUpJob::Type::kHostPath;
-        state->mounted[jobs[i].name] = {jobs[i].path, projection, !host};
+        state->mounted[jobs[i].name] = {jobs[i].path, projection || jobs[i].read_only, !host};
       } else {
         event(*pod, jobs[i].name, results[i]);
         failed.push_back(jobs[i].name);
       }
     }
     co_return failed;
-  }
-
-  Task<Result<SetUpJob>> plan(PodPtr pod, const core::Volume& volume) {
-    std::string uid = pod->metadata.uid.str();
-    const core::VolumeSource& source = volume.volume_source;
-    SetUpJob job;
-    job.name = volume.name.str();
-    if (!is_path_element(job.name))
-      co_return Status::error("invalid volume name " + go_quote(job.name));
-    if (pod->spec.security_context && pod->spec.security_context->fs_group)
-      job.fs_group = *pod->spec.security_context->fs_group;
-    if (source.host_path) {
-      job.type = SetUpJob::Type::kHostPath;
-      job.host_path = *source.host_path;
-      job.path = source.host_path->path.str();
-      co_return job;
-    }
-    if (source.empty_dir) {
-      job.path = volume_path(uid, "empty-dir", job.name);
-      job.ready_file = pod_dir(uid) + "/plugins/kubernetes.io~empty-dir/" + job.name + "/ready";
-      job.medium = source.empty_dir->medium.str();
-      job.tmpfs = job.medium == "Memory";
-      if (job.tmpfs) job.size_bytes = memory_volume_size(*source.empty_dir, *pod, allocatable());
-      co_return job;
-    }
-    if (!is_projection(source))
-      co_return Status::error("failed to get Plugin from volumeSpec for volume " +
-                              go_quote(job.name) + " err=no volume plugin matched");
-    job.type = SetUpJob::Type::kProjection;
-    // ConfigMaps lie on disk; what may be secret stays in memory.
-    job.tmpfs = !source.config_map;
-    std::string_view plugin = source.config_map     ? "configmap"
-                              : source.secret       ? "secret"
-                              : source.downward_api ? "downward-api"
-                                                    : "projected";
-    job.path = volume_path(uid, plugin, job.name);
-    if (job.tmpfs)
-      job.size_bytes = memory_volume_size(core::EmptyDirVolumeSource(), *pod, allocatable());
-    CO_TRY_ASSIGN(job.nested, nested_mount_points(job.name, *pod));
-    Result<Payload> payload = co_await collect(pod, source);
-    CO_TRY_ASSIGN(job.payload, payload);
-    co_return job;
-  }
-
-  Task<Result<Payload>> collect(PodPtr pod, const core::VolumeSource& source) {
-    if (source.config_map) {
-      const core::ConfigMapVolumeSource& from = *source.config_map;
-      if (!from.default_mode) co_return no_mode();
-      std::string name = from.local_object_reference.name.str();
-      Result<Payload> payload = co_await config_map_files(
-          pod, std::move(name), from.items, *from.default_mode, from.optional.value_or(false));
-      co_return payload;
-    }
-    if (source.secret) {
-      const core::SecretVolumeSource& from = *source.secret;
-      if (!from.default_mode) co_return no_mode();
-      std::string name = from.secret_name.str();
-      Result<Payload> payload = co_await secret_files(
-          pod, std::move(name), from.items, *from.default_mode, from.optional.value_or(false));
-      co_return payload;
-    }
-    if (source.downward_api) {
-      const core::DownwardAPIVolumeSource& from = *source.downward_api;
-      if (!from.default_mode) co_return no_mode();
-      co_return downward_payload(from.items, *pod, allocatable(), *from.default_mode);
-    }
-    const core::ProjectedVolumeSource& from = *source.projected;
-    if (!from.default_mode) co_return no_mode();
-    Payload all;
-    std::vector<Status> errors;
-    for (const core::VolumeProjection& projection : from.sources) {
-      Result<Payload> part = co_await collect_projection(pod, projection, *from.default_mode);
-      if (!part.ok()) {
-        errors.push_back(part.status());
-        continue;
-      }
-      for (auto& [path, file] : *part) all[path] = std::move(file);
-    }
-    CO_TRY(aggregate_errors(errors));
-    co_return all;
-  }
-
-  Task<Result<Payload>> collect_projection(PodPtr pod, const core::VolumeProjection& projection,
-                                           int32_t mode) {
-    if (projection.secret) {
-      const core::SecretProjection& from = *projection.secret;
-      std::string name = from.local_object_reference.name.str();
-      Result<Payload> payload = co_await secret_files(pod, std::move(name), from.items, mode,
-                                                      from.optional.value_or(false));
-      co_return payload;
-    }
-    if (projection.config_map) {
-      const core::ConfigMapProjection& from = *projection.config_map;
-      std::string name = from.local_object_reference.name.str();
-      Result<Payload> payload = co_await config_map_files(pod, std::move(name), from.items, mode,
-                                                          from.optional.value_or(false));
-      co_return payload;
-    }
-    if (projection.downward_api)
-      co_return downward_payload(projection.downward_api->items, *pod, allocatable(), mode);
-    if (!projection.service_account_token) co_return Payload();
-    const core::ServiceAccountTokenProjection& from = *projection.service_account_token;
-    TokenKey key;
-    key.ns = pod->metadata.namespace_.str();
-    key.service_account = pod->spec.service_account_name.str();
-    key.audience = from.audience.str();
-    key.expiration_seconds = from.expiration_seconds.value_or(3600);
-    key.pod_name = pod->metadata.name.str();
-    key.pod_uid = pod->metadata.uid.str();
-    Result<std::string> token = co_await tokens_.token(std::move(key));
-    if (!token.ok()) co_return token.status();
-    FileProjection file;
-    file.data = std::move(*token);
-    file.user = common_user(*pod);
-    bool has_group = pod->spec.security_context && pod->spec.security_context->fs_group;
-    // Only its user needs to read it; with fsGroup the group's bits are added later.
-    file.mode = file.user || has_group ? 0600 : mode;
-    Payload payload;
-    payload[from.path.str()] = std::move(file);
-    co_return payload;
-  }
-
-  static Status no_mode() {
-    return Status::error("no defaultMode used, not even the default value for it");
-  }
-
-  Task<Result<Payload>> config_map_files(PodPtr pod, std::string name, const ItemList& items,
-                                         int32_t mode, bool optional) {
-    std::string ns = pod->metadata.namespace_.str();
-    Result<ConfigMapPtr> found = co_await objects_.config_map(std::move(ns), std::move(name));
-    if (found.ok()) co_return config_map_payload(items, **found, mode, optional);
-    if (!optional || !found.status().is("NotFound")) co_return found.status();
-    core::ConfigMap none;
-    co_return config_map_payload(items, none, mode, optional);
-  }
-  Task<Result<Payload>> secret_files(PodPtr pod, std::string name, const ItemList& items,
-                                     int32_t mode, bool optional) {
-    std::string ns = pod->metadata.namespace_.str();
-    Result<SecretPtr> found = co_await objects_.secret(std::move(ns), std::move(name));
-    if (found.ok()) co_return secret_payload(items, **found, mode, optional);
-    if (!optional || !found.status().is("NotFound")) co_return found.status();
-    core::Secret none;
-    co_return secret_payload(items, none, mode, optional);
   }
 
   void wants_update(const std::string& uid) {
@@ -477,6 +322,7 @@ class Manager final : public std::enable_shared_from_this<Manager> {
 
   ObjectSource& objects_;
   TokenSource tokens_;
+  VolumePlanner planner_;
   std::shared_ptr<Mounter> mounter_;
   Executor executor_;
   VolumeManager::Config config_;
