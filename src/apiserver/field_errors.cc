@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 
 namespace knarr::apiserver {
 namespace {
@@ -28,6 +29,26 @@ size_t utf8_length(std::string_view text, size_t at) {
 }
 
 }  // namespace
+
+std::string Path::text() const {
+  std::string text = base_;
+  for (uint32_t i = 0; i < count_; ++i) {
+    const Step& step = steps_[i];
+    if (step.kind == kIndex) {
+      text += "[" + std::to_string(step.number) + "]";
+    } else {
+      if (!text.empty()) text += '.';
+      text.append(step.name, step.number);
+    }
+  }
+  return text;
+}
+
+Path Path::with(Step step) const {
+  Path made = count_ < kMaxSteps ? *this : Path(text());
+  made.steps_[made.count_++] = step;
+  return made;
+}
 
 std::string quoted(std::string_view text) {
   std::string out = "\"";
@@ -75,7 +96,9 @@ void FieldErrors::required(const Path& path, std::string_view detail) {
 }
 
 void FieldErrors::invalid(const Path& path, std::string_view value, std::string_view detail) {
-  causes_.push_back({"FieldValueInvalid", with_detail("Invalid value: " + std::string(value), detail), path.text()});
+  // Upstream leaves out some values on purpose.
+  std::string text = value.empty() ? "Invalid value" : "Invalid value: " + std::string(value);
+  causes_.push_back({"FieldValueInvalid", with_detail(std::move(text), detail), path.text()});
 }
 
 void FieldErrors::not_supported(const Path& path, std::string_view value, const std::vector<std::string_view>& valid) {

@@ -85,8 +85,7 @@ void validate_template_of(const Spec& spec, const PodOptions& options, FieldErro
   if (!selector.ok()) {
     errors.invalid(path / "selector", go_selector(spec.selector), "invalid label selector");
   } else {
-    // Without a selector nothing is compared: the missing one is named already.
-    validate_selected_template(spec.template_, spec.selector ? *selector : schema::LabelSelector(), "ReplicaSet", path / "template", options, errors);
+    validate_selected_template(spec.template_, *selector, "ReplicaSet", path / "template", options, errors);
   }
 }
 void validate_replica_set_spec(const apps::ReplicaSet& set, const PodOptions& options, FieldErrors& errors) {

@@ -169,7 +169,7 @@ void validate_stateful_spec(const apps::StatefulSetSpec& spec, const PodOptions&
   } else {
     // Upstream checks the metadata of this template only; its spec is checked when pods are made.
     const core::PodTemplateSpec& made = spec.template_;
-    if (spec.selector && !selector->matches_everything() && !selector->matches(made.metadata.labels))
+    if (!selector->matches_everything() && !selector->matches(made.metadata.labels))
       errors.invalid(at / "metadata" / "labels", go_map(made.metadata.labels), "`selector` does not match template `labels`");
     validate_labels(made.metadata.labels, at / "labels", errors);
     validate_annotations(made.metadata.annotations, at / "annotations", errors);

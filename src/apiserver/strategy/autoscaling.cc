@@ -62,7 +62,7 @@ void validate_target(const scaling::MetricTarget& target, const Path& path, Fiel
   if (!(target.type == "Utilization") && !(target.type == "Value") && !(target.type == "AverageValue"))
     errors.invalid(path / "type", quoted(target.type), "must be either Utilization, Value, or AverageValue");
   auto positive = [&](const Opt<schema::Quantity>& value, std::string_view field) {
-    if (value && schema::QuantityValue::of(*value).sign() != 1) errors.invalid(path / field, value->text, "must be positive");
+    if (value && schema::QuantityValue::of(*value).sign() != 1) errors.invalid(path / field, go_quantity(*value), "must be positive");
   };
   positive(target.value, "value");
   positive(target.average_value, "averageValue");

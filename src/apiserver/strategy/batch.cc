@@ -126,8 +126,8 @@ void validate_failure_policy(const batch::JobSpec& spec, const Path& path, Field
       }
     }
     bool codes = rule.on_exit_codes.has_value(), patterns = !rule.on_pod_conditions.empty();
-    if (codes && patterns) errors.invalid(at, "{}", "specifying both OnExitCodes and OnPodConditions is not supported");
-    if (!codes && !patterns) errors.invalid(at, "{}", "specifying one of OnExitCodes and OnPodConditions is required");
+    if (codes && patterns) errors.invalid(at, "", "specifying both OnExitCodes and OnPodConditions is not supported");
+    if (!codes && !patterns) errors.invalid(at, "", "specifying one of OnExitCodes and OnPodConditions is required");
   }
 }
 

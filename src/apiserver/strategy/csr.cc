@@ -117,10 +117,21 @@ void validate_conditions(const Request& request, const Options& options, FieldEr
   }
 }
 
+// []byte{0x1, 0xa}
+std::string go_bytes(std::string_view bytes) {
+  std::string out = "[]byte{";
+  char hex[8];
+  for (char c : bytes) {
+    std::snprintf(hex, sizeof hex, "0x%x", static_cast<unsigned char>(c));
+    out += (out.back() == '{' ? "" : ", ") + std::string(hex);
+  }
+  return out + "}";
+}
+
 void validate_with(const Request& request, const Options& options, FieldErrors& errors) {
   Path spec("spec");
   CertificateRequestInfo info = read_certificate_request(request.spec.request);
-  if (!info.problem.empty()) errors.invalid(spec / "request", "[]byte", info.problem);
+  if (!info.problem.empty()) errors.invalid(spec / "request", go_bytes(request.spec.request), info.problem);
   if (request.spec.usages.empty()) errors.required(spec / "usages");
   std::set<std::string_view> seen;
   for (size_t i = 0; i < request.spec.usages.size(); ++i) {

@@ -55,7 +55,9 @@ void validate_schema(const flow::FlowSchema& object, FieldErrors& errors) {
   if (spec.matching_precedence == 1 && !(object.metadata.name == "exempt"))
     errors.invalid(path / "matchingPrecedence", "1", "only the schema named 'exempt' may have matchingPrecedence 1");
   if (spec.distinguisher_method)
-    validate_supported(spec.distinguisher_method->type, {"ByNamespace", "ByUser"}, path / "distinguisherMethod", errors);
+    if (!(spec.distinguisher_method->type == "ByNamespace") && !(spec.distinguisher_method->type == "ByUser"))
+      errors.not_supported(path / "distinguisherMethod" / "type", "flowcontrol.FlowDistinguisherMethod{Type:" + quoted(spec.distinguisher_method->type) + "}",
+                           {"ByNamespace", "ByUser"});
   if (spec.priority_level_configuration.name.empty()) errors.required(path / "priorityLevelConfiguration" / "name", "must reference a priority level");
   for (size_t i = 0; i < spec.rules.size(); ++i) {
     const flow::PolicyRulesWithSubjects& rule = spec.rules[i];

@@ -69,13 +69,7 @@ constexpr Strategy kStrategies[] = {
 
 std::span<const Strategy> namespace_strategies() { return kStrategies; }
 
-void prepare_namespace_finalize(WriteContext&, core::Namespace& object, const core::Namespace& old) {
-  List<Str> finalizers = object.spec.finalizers;
-  Str version = object.metadata.resource_version;
-  object = old;
-  object.metadata.resource_version = version;
-  object.spec.finalizers = std::move(finalizers);
-}
+void prepare_namespace_finalize(WriteContext&, core::Namespace& object, const core::Namespace& old) { object.status = old.status; }
 
 void validate_namespace_finalize(const core::Namespace& object, const core::Namespace&, FieldErrors& errors) {
   Path path = Path("spec") / "finalizers";

@@ -28,20 +28,8 @@ void prepare_create(WriteContext&, core::Pod& pod) {
   }
 }
 
-void prepare_update(WriteContext& context, core::Pod& pod, const core::Pod& old) {
-  if (context.subresource == "ephemeralcontainers") {
-    // Everything but the new containers stays as it was; which object is meant, and at which version, comes from the request.
-    core::Pod kept = old;
-    kept.metadata.name = pod.metadata.name;
-    kept.metadata.namespace_ = pod.metadata.namespace_;
-    kept.metadata.resource_version = pod.metadata.resource_version;
-    kept.metadata.uid = pod.metadata.uid;
-    kept.metadata.managed_fields = pod.metadata.managed_fields;
-    kept.spec.ephemeral_containers = std::move(pod.spec.ephemeral_containers);
-    pod = std::move(kept);
-  } else {
-    pod.status = old.status;
-  }
+void prepare_update(WriteContext&, core::Pod& pod, const core::Pod& old) {
+  pod.status = old.status;
   drop_disabled_pod_fields(pod.spec, &old.spec);
 }
 

@@ -143,7 +143,7 @@ void validate_bounds(const core::LimitRangeItem& item, std::string_view name, co
   const Quantity* standard = pod ? nullptr : item.default_.find(name);
   const Quantity* request = pod ? nullptr : item.default_request.find(name);
   auto above = [](const Quantity* a, const Quantity* b) { return a != nullptr && b != nullptr && QuantityValue::of(*a) > QuantityValue::of(*b); };
-  auto refuse = [&](std::string_view field, const Quantity* value, const std::string& why) { errors.invalid((path / field).key(name), quoted(value->text), why); };
+  auto refuse = [&](std::string_view field, const Quantity* value, const std::string& why) { errors.invalid((path / field).key(name), go_quantity(*value), why); };
   auto text = [](const Quantity* q) { return q->text.empty() ? std::string("0") : q->text.str(); };
   if (above(min, max)) refuse("min", min, "min value " + text(min) + " is greater than max value " + text(max));
   if (above(min, request)) refuse("defaultRequest", request, "min value " + text(min) + " is greater than default request value " + text(request));

@@ -43,7 +43,10 @@ void validate_cluster_role_with(const rbac::ClusterRole& role, bool allow_invali
   Path path = Path("aggregationRule") / "clusterRoleSelectors";
   const auto& selectors = role.aggregation_rule->cluster_role_selectors;
   if (selectors.empty()) errors.required(path, "at least one clusterRoleSelector required if aggregationRule is non-nil");
-  for (size_t i = 0; i < selectors.size(); ++i) validate_label_selector(&selectors[i], path.index(i), errors, allow_invalid);
+  for (size_t i = 0; i < selectors.size(); ++i) {
+    validate_label_selector(&selectors[i], path.index(i), errors, allow_invalid);
+    if (!schema::LabelSelector::from(&selectors[i]).ok()) errors.invalid(path.index(i), "\"null\"", "invalid label selector.");
+  }
 }
 void validate_cluster_role(const rbac::ClusterRole& role, FieldErrors& errors) { validate_cluster_role_with(role, false, errors); }
 void validate_cluster_role_update(const rbac::ClusterRole& role, const rbac::ClusterRole& old, FieldErrors& errors) {

@@ -199,14 +199,21 @@ void fill_families(core::Service& service, const core::Service* old, const Servi
 
 // ---- hooks ----------------------------------------------------------------------------------------------------------------------
 
+// Upstream hides the policy of those that have no endpoints when they are read.
+void drop_needless(core::Service& service) {
+  if (service.spec.type == "ExternalName") service.spec.internal_traffic_policy.reset();
+}
+
 void prepare_create(WriteContext& context, core::Service& service) {
   service.status = core::ServiceStatus();
+  drop_needless(service);
   normalize_ips(service, nullptr);
   FieldErrors later;  // said by before_write, when validation has nothing else to say
   fill_families(service, nullptr, ServiceAllocator::of(context.server), later);
 }
 void prepare_update(WriteContext& context, core::Service& service, const core::Service& old) {
   service.status = old.status;
+  drop_needless(service);
   keep_allocated(service, old);
   normalize_ips(service, &old);
   FieldErrors later;

@@ -241,6 +241,10 @@ void validate_cluster_ips(const core::Service& service, FieldErrors& errors) {
 }
 
 void validate_service(const core::Service& service, FieldErrors& errors) {
+  // Addresses are settled before anything else is looked at, as upstream's storage does.
+  size_t before = errors.causes().size();
+  validate_cluster_ips(service, errors);
+  if (errors.causes().size() != before) return;
   const core::ServiceSpec& spec = service.spec;
   Path path("spec");
   const Str* hints = service.metadata.annotations.find("service.kubernetes.io/topology-aware-hints");
@@ -252,7 +256,6 @@ void validate_service(const core::Service& service, FieldErrors& errors) {
   validate_ports(service, path / "ports", errors);
   validate_labels(spec.selector, path / "selector", errors);
   validate_affinity_config(spec, path, errors);
-  validate_cluster_ips(service, errors);
   for (size_t i = 0; i < spec.external_ips.size(); ++i) {
     Path at = (path / "externalIPs").index(i);
     Messages problems = check_ip(spec.external_ips[i]);

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 
 #include "api/meta_v1.h"
+#include "schema/quantity.h"
 
 namespace knarr::apiserver {
 
@@ -397,6 +398,37 @@ std::string go_list(const List<Str>& list) {
     out += quoted(value);
   }
   return out + "}";
+}
+std::string go_quantity(const schema::Quantity& quantity) {
+  std::string_view text = quantity.text.view();
+  static constexpr std::pair<std::string_view, int> kSuffixes[] = {{"n", -9}, {"u", -6}, {"m", -3}, {"", 0},   {"k", 3},
+                                                                   {"M", 6},  {"G", 9},  {"T", 12}, {"P", 15}, {"E", 18}};
+  size_t end = text.find_first_not_of("+-.0123456789");
+  std::string_view number = text.substr(0, end), suffix = end == text.npos ? std::string_view() : text.substr(end);
+  std::string digits;
+  int scale = 0;
+  bool fraction = false;
+  for (char c : number) {
+    if (c == '.') fraction = true;
+    else if (c != '+') digits.push_back(c);
+    if (fraction && c != '.') --scale;
+  }
+  std::string_view format = "DecimalSI";
+  if (suffix.ends_with("i")) {
+    format = "BinarySI";
+    digits = std::to_string(schema::QuantityValue::of(quantity).value());
+    scale = 0;
+  } else if (suffix.starts_with("e") || (suffix.starts_with("E") && suffix.size() > 1)) {
+    format = "DecimalExponent";
+    scale += std::atoi(std::string(suffix.substr(1)).c_str());
+  } else {
+    for (const auto& [known, power] : kSuffixes)
+      if (known == suffix) scale += power;
+  }
+  bool zero = schema::QuantityValue::of(quantity).is_zero();
+  if (zero) digits = "0", scale = 0;
+  return "resource.Quantity{i:resource.int64Amount{value:" + digits + ", scale:" + std::to_string(scale) +
+         "}, d:resource.infDecAmount{Dec:(*inf.Dec)(nil)}, s:" + (zero ? "\"0\"" : "\"\"") + ", Format:" + quoted(format) + "}";
 }
 std::string go_pointer_text(const Opt<Str>& text) { return text ? quoted(*text) : "null"; }
 

@@ -112,6 +112,7 @@ void validate_immutable(const T& now, const T& before, std::string_view printed,
 // ---- Go's %#v of a few types, as it appears in messages -----------------------------------------------------------------------
 std::string go_map(const Map<Str>& map);          // map[string]string{"a":"b"}
 std::string go_list(const List<Str>& list);       // []string{"a", "b"}
+std::string go_quantity(const schema::Quantity& quantity);  // resource.Quantity{i:..., Format:"DecimalSI"}
 std::string go_pointer_text(const Opt<Str>& text);  // "x" or null
 
 inline Path operator/(const Path& path, std::string_view child) { return path.child(child); }

@@ -241,10 +241,16 @@ void validate_inline_rules(const core::PersistentVolumeSpec& spec, const Path& p
     errors.forbidden(path / "volumeMode", "may not specify volumeMode other than Filesystem in the context of inline volumes");
 }
 
+std::string go_resource_list(const Map<schema::Quantity>& list) {
+  std::string out = "core.ResourceList{";
+  for (const auto& [name, quantity] : list) out += (out.back() == '{' ? "" : ", ") + quoted(name) + ":" + go_quantity(quantity);
+  return out + "}";
+}
+
 void validate_stored_rules(const core::PersistentVolumeSpec& spec, const Path& path, FieldErrors& errors) {
   Path capacity = path / "capacity";
   if (spec.capacity.empty()) errors.required(capacity);
-  if (!spec.capacity.contains("storage") || spec.capacity.size() > 1) errors.not_supported(capacity, "core.ResourceList", {"storage"});
+  if (!spec.capacity.contains("storage") || spec.capacity.size() > 1) errors.not_supported(capacity, go_resource_list(spec.capacity), {"storage"});
   for (const auto& [name, quantity] : spec.capacity) {
     validate_basic_quantity(quantity, capacity.key(name), errors);
     validate_positive_quantity(quantity, capacity.key(name), errors);

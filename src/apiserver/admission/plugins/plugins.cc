@@ -39,6 +39,7 @@ std::span<const Plugin> plugins() {
       certificate_signing(),
       certificate_subject_restriction(),
       default_ingress_class(),
+      resource_quota(),
   };
   return all;
 }
