@@ -34,9 +34,26 @@ class ApiServerTest : public ::testing::Test {
     open();
   }
   void TearDown() override {
+    close();
+    fs::remove_all(folder_);
+  }
+
+  // Ends the server as a program does: stop, let what runs come to its end, destroy.
+  void close() {
+    struct Stop {
+      static Task<bool> run(ApiServer* server) {
+        co_await server->stop();
+        co_return true;
+      }
+    };
+    run(Stop::run(server_.get()));
+    for (int i = 0; i < 10; ++i) {
+      loop_.restart();
+      loop_.poll();
+    }
+    transport_.reset();
     server_.reset();
     store_.reset();
-    fs::remove_all(folder_);
   }
 
   void open() {
@@ -196,9 +213,7 @@ TEST_F(WatchTest, ReadsHistoryOlderThanTheCache) {
   call("POST", kMaps, config_map("b"), 201);
   std::string revision(first.at({"metadata", "resourceVersion"}).as_string());
   // A restarted server has nothing in its ring: the events come from the store.
-  transport_.reset();
-  server_.reset();
-  store_.reset();
+  close();
   open();
   auto reader = watch(std::string(kMaps) + "?watch=1&resourceVersion=" + revision);
   EXPECT_EQ(next(*reader), "ADDED b");
@@ -247,9 +262,7 @@ TEST_F(ApiServerTest, ListsInChunksOfOneRevision) {
 TEST_F(ApiServerTest, KeepsWhatItHasOverARestart) {
   call("POST", "/api/v1/namespaces", std::string(kNamespace), 201);
   json::Value made = call("POST", kMaps, config_map("a"), 201);
-  transport_.reset();
-  server_.reset();
-  store_.reset();
+  close();
   open();
   EXPECT_EQ(call("GET", std::string(kMaps) + "/a"), made);
 }

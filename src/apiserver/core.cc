@@ -184,7 +184,7 @@ client::Client& Core::loopback() {
 Task<void> Core::serve(net::Request& request, net::ResponseWriter& writer, std::optional<User> trusted) {
   metrics::CountingWriter counting(writer);
   RequestContext context{*this, *this, request, counting, {}, {}, {}};
-  metrics::MeasuredRequest measured(request_metrics_, context, counting);
+  metrics::MeasuredRequest measured(request_metrics_, context);
   context.audit_id = request.headers.get("Audit-ID");
   if (context.audit_id.empty() || context.audit_id.size() > 64) context.audit_id = new_uid();
   Status status = co_await handle(context, trusted);
@@ -192,6 +192,7 @@ Task<void> Core::serve(net::Request& request, net::ResponseWriter& writer, std::
   if (!status.ok() && !writer.started()) {
     Status ignored = co_await respond_status(context, status);
   }
+  measured.finish(context, counting);
 }
 
 Task<Status> Core::handle(RequestContext& context, const std::optional<User>& trusted) {
@@ -298,6 +299,10 @@ Task<Status> Core::dispatch(RequestContext& context) {
     if (!legacy_watch) co_return generic_not_found();
   }
   if (!context.resource->namespaced && !info.namespace_.empty() && info.resource != "namespaces") co_return generic_not_found();
+  // Paths that no verb of the resource has do not exist.
+  constexpr uint16_t kOfItems = schema::kGet | schema::kUpdate | schema::kPatch | schema::kDelete;
+  constexpr uint16_t kOfCollections = schema::kList | schema::kCreate | schema::kDeleteCollection | schema::kWatch;
+  if (info.subresource.empty() && (context.resource->verbs & (single ? kOfItems : kOfCollections)) == 0) co_return generic_not_found();
   if (!info.subresource.empty()) {
     context.subresource = find_subresource(*context.resource, info.subresource);
     for (const SubresourceHandler& handler : subresource_handlers()) {

@@ -281,6 +281,7 @@ Task<Status> respond_cached(RequestContext& context, int code, const OutputForma
       body.append(static_slice("\n"));
     }
   }
+  object->end_loan();
   Status status = co_await respond_raw(context, code, media_type(format.encoding), std::move(body));
   co_return status;
 }

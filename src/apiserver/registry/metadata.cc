@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include <cstdio>
+#include <cstring>
 
 #include "apiserver/errors.h"
 #include "apiserver/registry/registry.h"
@@ -127,9 +128,18 @@ void check_common(const ObjectMeta& meta, const Path& path, FieldErrors& errors)
   check_owners(meta, path.child("ownerReferences"), errors);
 }
 
+// The kernel's randomness, taken in small batches: one system call serves many names.
 void random_bytes(void* out, size_t size) {
-  // Never short for so few bytes.
-  KNARR_CHECK(getrandom(out, size, 0) == static_cast<ssize_t>(size));
+  constexpr size_t kBatch = 256;  // never short, by contract
+  thread_local uint8_t pool[kBatch];
+  thread_local size_t left = 0;
+  KNARR_CHECK(size <= kBatch);
+  if (left < size) {
+    KNARR_CHECK(getrandom(pool, kBatch, 0) == static_cast<ssize_t>(kBatch));
+    left = kBatch;
+  }
+  left -= size;
+  std::memcpy(out, pool + left, size);
 }
 
 std::string time_value(const schema::Opt<schema::Time>& time) {

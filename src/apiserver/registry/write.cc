@@ -36,12 +36,22 @@ void set_member(const schema::Type& type, std::string_view name, void* object, c
 }
 
 bool same_but(const schema::Type& type, const void* a, const void* b, std::initializer_list<std::string_view> but) {
-  schema::Object left(type, a), right(type, b);
-  for (std::string_view name : but) {
-    set_member(type, name, left.data(), nullptr);
-    set_member(type, name, right.data(), nullptr);
+  for (const schema::Field& field : type.fields()) {
+    std::string_view name = schema::field_name(type, field);
+    if (std::find(but.begin(), but.end(), name) != but.end()) continue;
+    if (field.shape != schema::Shape::kPlain) {
+      // Rare (no kind with a generation has one): compare whole objects without what does not count.
+      schema::Object left(type, a), right(type, b);
+      for (std::string_view each : but) {
+        set_member(type, each, left.data(), nullptr);
+        set_member(type, each, right.data(), nullptr);
+      }
+      return schema::equal(type, left.data(), right.data());
+    }
+    const schema::Type* inner = field.kind == schema::Kind::kStruct ? &schema::field_type(type, field) : nullptr;
+    if (!schema::equal_value(field.kind, inner, schema::field_at(a, field), schema::field_at(b, field))) return false;
   }
-  return schema::equal(type, left.data(), right.data());
+  return true;
 }
 
 Task<Status> admit(Write& write, AdmissionPhase phase, admission::Operation operation, schema::Object* object, const schema::Object* old) {
@@ -86,7 +96,12 @@ Task<Result<CachedPtr>> commit(Write& write, std::shared_ptr<schema::Object> obj
   }
   write.cache.sync();
   CachedPtr written = write.cache.get(meta.namespace_, meta.name);
-  if (written != nullptr && written->revision() == result->revision) co_return written;
+  if (written != nullptr && written->revision() == result->revision) {
+    // Ours alone again: the cache took what it needed.
+    meta.resource_version = std::to_string(result->revision);
+    written->lend(object);
+    co_return written;
+  }
   // Overtaken already: answer what this write made.
   int64_t created = expected == 0 ? result->revision : 0;
   auto made = uncommitted(write, object, result->revision, created);

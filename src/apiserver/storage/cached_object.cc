@@ -120,20 +120,34 @@ Slice CachedObject::json_metadata() const {
 }
 
 std::shared_ptr<const schema::Object> CachedObject::object(bool keep) const {
-  if (keep) {
+  {
     std::lock_guard lock(lazy_mutex(this));
+    if (keep) lent_ = false;
     if (decoded_ != nullptr) return decoded_;
   }
   auto made = std::make_shared<schema::Object>(*plan_.resource().type);
   // The bytes were decoded once when the object was made: they are good.
   Status status = schema::decode_proto(item_.view().substr(item_head_), made->type(), made->data());
   KNARR_CHECK(status.ok());
-  if (keep) {
-    std::lock_guard lock(lazy_mutex(this));
-    if (decoded_ == nullptr) decoded_ = made;
-    return decoded_;
-  }
-  return made;
+  if (!keep) return made;
+  std::lock_guard lock(lazy_mutex(this));
+  if (decoded_ == nullptr) decoded_ = made;
+  return decoded_;
+}
+
+void CachedObject::lend(std::shared_ptr<const schema::Object> decoded) const {
+  std::lock_guard lock(lazy_mutex(this));
+  if (decoded_ != nullptr) return;
+  decoded_ = std::move(decoded);
+  lent_ = true;
+}
+
+void CachedObject::end_loan() const {
+  std::shared_ptr<const schema::Object> dropped;  // destroyed outside the lock
+  std::lock_guard lock(lazy_mutex(this));
+  if (!lent_) return;
+  lent_ = false;
+  dropped = std::move(decoded_);
 }
 
 CachedPtr CachedObject::in_version(const CachedPtr& self, const schema::Resource& version) const {

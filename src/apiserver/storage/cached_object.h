@@ -69,6 +69,9 @@ class CachedObject {
 
   // Decoded; kept when `keep`, for objects that are asked for again and again.
   std::shared_ptr<const schema::Object> object(bool keep = false) const;
+  // Its writer lends the struct it has anyway until it has answered. It must hold this object's resourceVersion.
+  void lend(std::shared_ptr<const schema::Object> decoded) const;
+  void end_loan() const;
   // This object in another version of its kind, made once. The same when it is that version already.
   CachedPtr in_version(const CachedPtr& self, const schema::Resource& version) const;
   // The same object with another revision (of its deletion, or of the change that took it out of a selection).
@@ -93,6 +96,7 @@ class CachedObject {
   // Guarded by a mutex chosen by the object's address; json_ is constant once has_json_ is set.
   mutable Bytes json_;
   mutable std::shared_ptr<const schema::Object> decoded_;
+  mutable bool lent_ = false;
   mutable CachedPtr other_version_;
 };
 
