@@ -45,7 +45,7 @@ class Core final : public ApiServer {
   authn::Authenticator& authenticator() { return *authenticator_; }  // after start()
   // The admission plugins that are on, in order.
   const std::vector<const admission::Plugin*>& admission_plugins() const { return plugins_; }
-  metrics::RequestMetrics& request_metrics() { return request_metrics_; }
+  metrics::RequestMetrics& request_metrics() { return *request_metrics_; }
   bool ready() const { return ready_.load(std::memory_order_acquire); }
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
 
@@ -78,7 +78,7 @@ class Core final : public ApiServer {
   std::unique_ptr<authn::Authenticator> authenticator_;
   std::unique_ptr<authz::Authorizer> authorizer_;
   std::unique_ptr<client::Client> loopback_;
-  metrics::RequestMetrics request_metrics_;
+  const std::shared_ptr<metrics::RequestMetrics> request_metrics_ = std::make_shared<metrics::RequestMetrics>();
   std::atomic<bool> ready_{false}, stopping_{false};
   std::mutex watches_mutex_;
   uint64_t next_watch_ = 0;                                                               // guarded by watches_mutex_

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <tuple>
@@ -78,18 +79,19 @@ class CountingWriter final : public net::ResponseWriter {
   int code_ = 0;
 };
 
-// One request, from its arrival to the end of its answer. Lives in the frame that serves it.
+// One request, from its arrival to the end of its answer. Lives in the frame that serves it; a frame that is dropped with its event loop,
+// perhaps after the server, counts as never answered.
 class MeasuredRequest {
  public:
-  MeasuredRequest(RequestMetrics& metrics, const RequestContext& context, const CountingWriter& writer);
+  MeasuredRequest(std::shared_ptr<RequestMetrics> metrics, const RequestContext& context);
   ~MeasuredRequest();
   MeasuredRequest(const MeasuredRequest&) = delete;
   MeasuredRequest& operator=(const MeasuredRequest&) = delete;
+  // Everything has been sent.
+  void finish(const RequestContext& context, const CountingWriter& writer);
 
  private:
-  RequestMetrics& metrics_;
-  const RequestContext& context_;
-  const CountingWriter& writer_;
+  const std::shared_ptr<RequestMetrics> metrics_;
   const MonoTime start_;
   const bool long_running_, mutating_;
 };

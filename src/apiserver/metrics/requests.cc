@@ -166,19 +166,18 @@ Task<Result<std::unique_ptr<net::ByteStream>>> CountingWriter::upgrade(net::Head
   return inner_.upgrade(std::move(headers));
 }
 
-MeasuredRequest::MeasuredRequest(RequestMetrics& metrics, const RequestContext& context, const CountingWriter& writer)
-    : metrics_(metrics),
-      context_(context),
-      writer_(writer),
+MeasuredRequest::MeasuredRequest(std::shared_ptr<RequestMetrics> metrics, const RequestContext& context)
+    : metrics_(std::move(metrics)),
       start_(context.server.clock().mono()),
       long_running_(is_long_running(context.request)),
       mutating_(context.request.method != "GET" && context.request.method != "HEAD") {
-  metrics_.begin(long_running_, mutating_);
+  metrics_->begin(long_running_, mutating_);
 }
 
-MeasuredRequest::~MeasuredRequest() {
-  metrics_.end(long_running_, mutating_);
-  metrics_.record(key_of(context_), writer_.code(), context_.server.clock().mono() - start_);
+MeasuredRequest::~MeasuredRequest() { metrics_->end(long_running_, mutating_); }
+
+void MeasuredRequest::finish(const RequestContext& context, const CountingWriter& writer) {
+  metrics_->record(key_of(context), writer.code(), context.server.clock().mono() - start_);
 }
 
 }  // namespace knarr::apiserver::metrics

@@ -47,9 +47,7 @@ net::ClientRequest request_for(const RequestContext& context, const Backend& bac
   return request;
 }
 
-Status unreachable(const Backend& backend, const Status& why) {
-  return service_unavailable("error trying to reach service: " + std::string(why.message()) + " (" + backend.address + ")");
-}
+Status unreachable(const Status& why) { return service_unavailable("error trying to reach service: " + std::string(why.message())); }
 
 // A page in plain text, whose links can be put right.
 bool is_plain_html(const net::Headers& headers) {
@@ -103,7 +101,7 @@ Task<Status> forward_upgrade(RequestContext& context, net::Client& client, const
   request.headers.set("Connection", "Upgrade");
   request.headers.set("Upgrade", context.request.headers.get("Upgrade"));
   auto upgraded = co_await client.upgrade(std::move(request));
-  if (!upgraded.ok()) co_return unreachable(backend, upgraded.status());
+  if (!upgraded.ok()) co_return unreachable(upgraded.status());
   if (upgraded->stream == nullptr) {
     Status copied = co_await copy_response(context, backend, std::move(upgraded->response));
     co_return copied;
@@ -137,16 +135,16 @@ Task<Status> forward_plain(RequestContext& context, net::Client& client, const B
                   (request.method != "GET" && request.method != "HEAD");
   if (!has_body) {
     auto response = co_await client.send(std::move(request));
-    if (!response.ok()) co_return unreachable(backend, response.status());
+    if (!response.ok()) co_return unreachable(response.status());
     Status copied = co_await copy_response(context, backend, std::move(*response));
     co_return copied;
   }
   auto exchange = co_await client.open(std::move(request));
-  if (!exchange.ok()) co_return unreachable(backend, exchange.status());
+  if (!exchange.ok()) co_return unreachable(exchange.status());
   Status sent = co_await send_body(*context.request.body, **exchange);
   CO_TRY(sent);
   auto response = co_await (*exchange)->response();
-  if (!response.ok()) co_return unreachable(backend, response.status());
+  if (!response.ok()) co_return unreachable(response.status());
   Status copied = co_await copy_response(context, backend, std::move(*response));
   co_return copied;
 }

@@ -16,13 +16,17 @@ namespace {
 using api::core_v1::Binding;
 using api::core_v1::Pod;
 
+// Upstream sends these as a plain error, not as an invalid object.
 Status validate(const Binding& binding) {
   FieldErrors errors;
   Path target("target");
   if (!binding.target.kind.empty() && !(binding.target.kind == "Node"))
-    errors.not_supported(target.child("kind"), binding.target.kind, {"Node", "<empty>"});
+    errors.not_supported(target.child("kind"), quoted(binding.target.kind), {"Node", "<empty>"});
   if (binding.target.name.empty()) errors.required(target.child("name"));
-  return errors.empty() ? Status() : invalid_status("", "Binding", binding.metadata.name, errors);
+  if (errors.empty()) return {};
+  std::string text;
+  for (const Cause& cause : errors.causes()) text += (text.empty() ? "" : ", ") + cause.field + ": " + cause.message;
+  return Status::make(500, "", errors.causes().size() > 1 ? "[" + text + "]" : text);
 }
 
 Status refuse(const Pod& pod, const std::string& why) { return conflict("", "pods/binding", pod.metadata.name, why); }

@@ -215,16 +215,6 @@ Task<Status> take_from(RequestContext& context, std::string budget_name, bool dr
   co_return timeout("couldn't update PodDisruptionBudget " + quoted(budget_name) + " due to conflicts", 10);
 }
 
-// Upstream hands this one out as an answer, not as an error: the HTTP code is that of a success.
-Task<Status> respond_several_budgets(RequestContext& context) {
-  api::meta_v1::Status answer;
-  answer.status = "Failure";
-  answer.message = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
-  answer.code = 500;
-  Status status = co_await respond_object(context, 201, answer);
-  co_return status;
-}
-
 Task<Status> respond_success(RequestContext& context) {
   Status success;
   Status status = co_await respond_status(context, success, 201);
@@ -263,10 +253,8 @@ Task<Status> create_eviction(RequestContext& context) {
     co_return status;
   }
   std::vector<PodDisruptionBudget> budgets = budgets_of(context.server, **pod);
-  if (budgets.size() > 1) {
-    Status status = co_await respond_several_budgets(context);
-    co_return status;
-  }
+  if (budgets.size() > 1)
+    co_return Status::make(500, "", "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.");
   DeleteOptions options = original;
   std::string budget_name;
   bool pinned = false;

@@ -99,7 +99,7 @@ Result<Backend> find_service_backend(RequestContext& context) {
   TRY_ASSIGN(ProxyTarget target, target_of(context, "service"));
   TRY_ASSIGN(std::string name, port_name(context.server, ns, target));
   auto endpoints = context.server.cached<Endpoints>(ns, target.name);
-  if (endpoints == nullptr) return not_found("", "endpoints", target.name);
+  if (endpoints == nullptr) return not_found("", "services", target.name);  // upstream's word, though it is the endpoints that are missing
   const auto& subsets = endpoints->subsets;
   if (subsets.empty()) return service_unavailable("no endpoints available for service " + quoted(target.name));
   size_t first = random_below(subsets.size());
@@ -144,6 +144,38 @@ PathCut cut_path(std::string_view path, bool namespaced) {
   return {path.substr(0, at), path.substr(at)};
 }
 
+// Neither "." nor ".." nor empty segments; a slash at the end stays.
+std::string clean_path(std::string_view path) {
+  std::vector<std::string_view> kept;
+  for (size_t at = 0; at < path.size();) {
+    size_t end = std::min(path.find('/', at), path.size());
+    std::string_view segment = path.substr(at, end - at);
+    if (segment == "..") {
+      if (!kept.empty()) kept.pop_back();
+    } else if (!segment.empty() && segment != ".") {
+      kept.push_back(segment);
+    }
+    at = end + 1;
+  }
+  std::string out;
+  for (std::string_view segment : kept) out.append("/").append(segment);
+  if (out.empty() || path.ends_with('/')) out += '/';
+  return out;
+}
+
+// As Go writes the path of a URL.
+std::string escape_path(std::string_view path) {
+  constexpr std::string_view kHex = "0123456789ABCDEF", kPlain = "-_.~$&+,/:;=@";
+  std::string out;
+  for (char c : path) {
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    auto byte = static_cast<uint8_t>(c);
+    if (letter || kPlain.find(c) != std::string_view::npos) out += c;
+    else out.append("%").append(1, kHex[byte >> 4]).append(1, kHex[byte & 15]);
+  }
+  return out;
+}
+
 Task<Status> redirect_to_root(RequestContext& context) {
   net::Headers headers = response_headers(context);
   std::string location = context.request.path + "/";
@@ -163,11 +195,13 @@ Task<Status> proxy_to(RequestContext& context, Backend backend) {
     Status status = co_await redirect_to_root(context);
     co_return status;
   }
-  backend.target = cut.rest.empty() ? "/" : std::string(cut.rest);
+  CO_TRY_ASSIGN(std::string decoded, net::percent_decode(cut.rest));
+  std::string path = escape_path(clean_path(decoded));
+  backend.target = path;
   if (!request.query.empty()) backend.target += "?" + request.query;
   backend.authority = request.authority;
   backend.link_prefix = cut.prefix;
-  backend.extra_headers.add("X-Forwarded-Uri", request.path);
+  backend.extra_headers.add("X-Forwarded-Uri", std::string(cut.prefix) + path);
   Status status = co_await forward(context, std::move(backend));
   co_return status;
 }

@@ -3,18 +3,20 @@
 #pragma once
 
 #include "apiserver/context.h"
+#include "apiserver/errors.h"
 
 namespace knarr::apiserver::subresource {
 
 inline Status method_not_allowed() {
   return Status::make(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
 }
+// A path that is not there at all comes before a method that it does not take.
+inline Status expect_create_at(const RequestContext& context, size_t parts) {
+  if (context.info.parts.size() != parts) return generic_not_found();
+  return context.info.verb == "create" ? Status() : method_not_allowed();
+}
 // POST to .../RESOURCE/NAME/SUBRESOURCE, and to a collection.
-inline Status expect_create_of_one(const RequestContext& context) {
-  return context.info.verb == "create" && context.info.parts.size() == 3 ? Status() : method_not_allowed();
-}
-inline Status expect_create(const RequestContext& context) {
-  return context.info.verb == "create" && context.info.parts.size() == 1 ? Status() : method_not_allowed();
-}
+inline Status expect_create_of_one(const RequestContext& context) { return expect_create_at(context, 3); }
+inline Status expect_create(const RequestContext& context) { return expect_create_at(context, 1); }
 
 }  // namespace knarr::apiserver::subresource

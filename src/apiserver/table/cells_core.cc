@@ -198,7 +198,7 @@ void component_status_row(const ComponentStatus& object, WallTime, Row& row) {
   std::string status = "Unknown", message, error;
   for (const auto& condition : object.conditions) {
     if (!(condition.type == "Healthy")) continue;
-    status = condition.status == "True" ? "Healthy" : condition.status == "False" ? "Unhealthy" : "Unknown";
+    status = condition.status == "True" ? "Healthy" : "Unhealthy";
     message = condition.message.str();
     error = condition.error.str();
   }

@@ -151,27 +151,55 @@ void api_service_row(const api::apiregistration_v1::APIService& object, WallTime
   row.emplace_back(age_of(object.metadata, now));
 }
 
-// The targets of v2 are a list of metrics of many forms; the first of the plain ones is shown, as "current/target".
+using api::autoscaling_v2::MetricSpec;
+using api::autoscaling_v2::MetricStatus;
+using api::autoscaling_v2::MetricTarget;
+using api::autoscaling_v2::MetricValueStatus;
+
+// Go's word for a quantity that is not there.
+std::string quantity_or_nil(const schema::Opt<schema::Quantity>& quantity) {
+  if (!quantity) return "<nil>";
+  return quantity->text.empty() ? "0" : quantity->text.str();
+}
+
+// Resources: a share of the request, or an amount.
+std::string resource_target(const MetricTarget& target, const MetricValueStatus* now) {
+  if (target.average_value) return (now == nullptr ? "<unknown>" : quantity_or_nil(now->average_value)) + "/" + quantity_or_nil(target.average_value);
+  auto percent = [](const schema::Opt<int32_t>& share, const char* otherwise) { return share ? std::to_string(*share) + "%" : std::string(otherwise); };
+  return (now == nullptr ? "<unknown>" : percent(now->average_utilization, "<unknown>")) + "/" + percent(target.average_utilization, "<auto>");
+}
+
+// Metrics of objects and of the outside: a value, or one divided by the pods.
+std::string value_target(const MetricTarget& target, const MetricValueStatus* now) {
+  if (target.average_value)
+    return (now == nullptr || !now->average_value ? "<unknown>" : quantity_or_nil(now->average_value)) + "/" + quantity_or_nil(target.average_value) + " (avg)";
+  return (now == nullptr ? "<unknown>" : quantity_or_nil(now->value)) + "/" + quantity_or_nil(target.value);
+}
+
+// The status of the same kind, where there is one.
+template <class Status>
+const MetricValueStatus* current_of(const MetricStatus* status, schema::Box<Status> MetricStatus::*member) {
+  return status != nullptr && (status->*member) ? &(status->*member)->current : nullptr;
+}
+
+// "current/target" of one metric.
+std::string metric_text(const MetricSpec& spec, const MetricStatus* status) {
+  if (spec.external) return value_target(spec.external->target, current_of(status, &MetricStatus::external));
+  if (spec.object) return value_target(spec.object->target, current_of(status, &MetricStatus::object));
+  if (spec.resource) return resource_target(spec.resource->target, current_of(status, &MetricStatus::resource));
+  if (spec.container_resource) return resource_target(spec.container_resource->target, current_of(status, &MetricStatus::container_resource));
+  if (!spec.pods) return "<unknown type>";
+  const MetricValueStatus* now = current_of(status, &MetricStatus::pods);
+  return (now == nullptr ? "<unknown>" : quantity_or_nil(now->average_value)) + "/" + quantity_or_nil(spec.pods->target.average_value);
+}
+
+// The first two metrics, and how many more there are.
 std::string metric_target(const api::autoscaling_v2::HorizontalPodAutoscaler& object) {
   if (object.spec.metrics.empty()) return "<none>";
   std::vector<std::string> parts;
   for (size_t i = 0; i < object.spec.metrics.size(); ++i) {
-    const auto& metric = object.spec.metrics[i];
-    if (!metric.resource) {
-      parts.emplace_back("<unknown>/<auto>");
-      continue;
-    }
-    const auto& target = metric.resource->target;
-    std::string wanted = target.average_utilization ? std::to_string(*target.average_utilization) + "%"
-                         : target.average_value     ? target.average_value->text.str()
-                                                    : std::string("<auto>");
-    std::string current = "<unknown>";
-    if (i < object.status.current_metrics.size() && object.status.current_metrics[i].resource) {
-      const auto& now = object.status.current_metrics[i].resource->current;
-      if (target.average_utilization && now.average_utilization) current = std::to_string(*now.average_utilization) + "%";
-      if (!target.average_utilization && now.average_value) current = now.average_value->text.str();
-    }
-    parts.push_back(current + "/" + wanted);
+    const MetricStatus* status = i < object.status.current_metrics.size() ? &object.status.current_metrics[i] : nullptr;
+    parts.push_back(metric_text(object.spec.metrics[i], status));
   }
   constexpr size_t kMax = 2;
   size_t hidden = parts.size() > kMax ? parts.size() - kMax : 0;

@@ -5,6 +5,7 @@
 
 namespace knarr::apiserver::table {
 
+using api::core_v1::Container;
 using api::core_v1::ContainerStateTerminated;
 using api::core_v1::ContainerStatus;
 using api::core_v1::Pod;
@@ -33,17 +34,32 @@ struct Restarts {
 
 struct Summary {
   std::string reason;
-  int64_t ready = 0;
+  int64_t ready = 0, total = 0;
   Restarts restarts;
+  Restarts sidecar_restarts;  // what of them goes on counting after the initialization
 };
 
-// What the first init container that has not succeeded is doing; false when all have.
+// Init containers that go on running beside the others.
+bool is_sidecar(const Container& container) { return container.restart_policy.has_value() && *container.restart_policy == "Always"; }
+
+bool is_sidecar(const Pod& pod, const schema::Str& name) {
+  return std::any_of(pod.spec.init_containers.begin(), pod.spec.init_containers.end(),
+                     [&](const Container& container) { return container.name == name && is_sidecar(container); });
+}
+
+// What the first init container that is not done is doing; false when all are: they have succeeded, or they have started and stay.
 bool add_init_containers(const Pod& pod, Summary* summary) {
   const auto& statuses = pod.status.init_container_statuses;
   for (size_t i = 0; i < statuses.size(); ++i) {
     const ContainerStatus& status = statuses[i];
+    bool sidecar = is_sidecar(pod, status.name);
     summary->restarts.add(status);
+    if (sidecar) summary->sidecar_restarts.add(status);
     if (status.state.terminated && status.state.terminated->exit_code == 0) continue;
+    if (sidecar && status.started.value_or(false)) {
+      if (status.ready) ++summary->ready;
+      continue;
+    }
     if (status.state.terminated) {
       summary->reason = "Init:" + end_reason(*status.state.terminated);
     } else if (status.state.waiting && !status.state.waiting->reason.empty() && !(status.state.waiting->reason == "PodInitializing")) {
@@ -57,7 +73,7 @@ bool add_init_containers(const Pod& pod, Summary* summary) {
 }
 
 void add_containers_state(const Pod& pod, Summary* summary) {
-  summary->restarts = Restarts{};
+  summary->restarts = summary->sidecar_restarts;
   bool running = false;
   for (size_t i = pod.status.container_statuses.size(); i-- > 0;) {
     const ContainerStatus& status = pod.status.container_statuses[i];
@@ -80,6 +96,9 @@ Summary summarize(const Pod& pod) {
   summary.reason = pod.status.reason.empty() ? pod.status.phase.str() : pod.status.reason.str();
   for (const auto& condition : pod.status.conditions)
     if (condition.type == "PodScheduled" && condition.reason == "SchedulingGated") summary.reason = "SchedulingGated";
+  summary.total = static_cast<int64_t>(pod.spec.containers.size());
+  for (const Container& container : pod.spec.init_containers)
+    if (is_sidecar(container)) ++summary.total;
   bool initializing = add_init_containers(pod, &summary);
   if (!initializing || has_condition(pod, "Initialized")) add_containers_state(pod, &summary);
   if (pod.metadata.deletion_timestamp) summary.reason = pod.status.reason == "NodeLost" ? "Unknown" : "Terminating";
@@ -100,7 +119,7 @@ void pod_row(const Pod& pod, WallTime now, Row& row) {
   std::string restarts = std::to_string(summary.restarts.count);
   if (summary.restarts.count != 0 && !summary.restarts.last.is_zero()) restarts += " (" + age(summary.restarts.last, now) + " ago)";
   row.emplace_back(pod.metadata.name.view());
-  row.emplace_back(std::to_string(summary.ready) + "/" + std::to_string(pod.spec.containers.size()));
+  row.emplace_back(std::to_string(summary.ready) + "/" + std::to_string(summary.total));
   row.emplace_back(summary.reason);
   row.emplace_back(restarts);
   row.emplace_back(age_of(pod.metadata, now));
