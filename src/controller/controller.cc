@@ -19,6 +19,8 @@ constexpr ControllerEntry kControllers[] = {
     {"replicaset-controller", "replicaset", start_replicaset},
     {"replicationcontroller-controller", "replicationcontroller", start_replicationcontroller},
     {"resourcequota-controller", "resourcequota", start_resourcequota},
+    {"persistentvolumeclaim-protection-controller", "pvc-protection", start_pvc_protection},
+    {"persistentvolume-protection-controller", "pv-protection", start_pv_protection},
     {"pod-garbage-collector-controller", "podgc", start_podgc},
     {"node-ipam-controller", "nodeipam", start_nodeipam},
     {"node-lifecycle-controller", "nodelifecycle", start_nodelifecycle},

@@ -95,6 +95,8 @@ void start_endpoints(const ContextPtr& context);
 void start_endpointslice(const ContextPtr& context);
 void start_endpointslicemirroring(const ContextPtr& context);
 void start_resourcequota(const ContextPtr& context);
+void start_pvc_protection(const ContextPtr& context);
+void start_pv_protection(const ContextPtr& context);
 void start_podgc(const ContextPtr& context);
 void start_nodeipam(const ContextPtr& context);
 void start_nodelifecycle(const ContextPtr& context);

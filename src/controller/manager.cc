@@ -7,7 +7,8 @@ namespace knarr::controller {
 
 struct ControllerManager::Impl {
   Impl(client::Client& c, Executor e, const Clock& k, ManagerOptions o)
-      : client(c), executor(e), clock(k), options(std::move(o)), informers(c, e), stop_signal(e) {
+      : client(c), executor(e), clock(k), options(std::move(o)), own_informers(c, e), stop_signal(e) {
+    client::InformerFactory& informers = options.informers != nullptr ? *options.informers : own_informers;
     context = std::make_shared<ControllerContext>(client, informers, clock, executor, options.controllers);
     if (!options.leader_elect) return;
     client::LeaderElectionOptions election = options.leader_election;
@@ -18,7 +19,7 @@ struct ControllerManager::Impl {
   Executor executor;
   const Clock& clock;
   ManagerOptions options;
-  client::InformerFactory informers;
+  client::InformerFactory own_informers;
   Notifier stop_signal;
   ContextPtr context;
   std::unique_ptr<client::LeaderElector> elector;
@@ -26,7 +27,7 @@ struct ControllerManager::Impl {
 
   void end_controllers() {
     context->stop();
-    informers.stop();
+    own_informers.stop();
   }
 
   static Task<Status> run(std::shared_ptr<Impl> self) {

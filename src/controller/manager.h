@@ -15,6 +15,8 @@ struct ManagerOptions {
   Options controllers;
   std::vector<std::string> selection = {"*"};
   bool leader_elect = true;
+  // Caches to share with others of the process (they outlive the manager, which then does not stop them); null: its own.
+  client::InformerFactory* informers = nullptr;
   client::LeaderElectionOptions leader_election = {.name = "kube-controller-manager"};
 };
 
