@@ -2,7 +2,7 @@
 # Installs the Debian 12 / Ubuntu 24.04 packages that knarr needs. Quick when all are there.
 set -eu
 packages="g++ cmake ninja-build mold ccache python3
-  libboost1.81-dev libnghttp2-dev libssl-dev liblmdb-dev libyaml-cpp-dev libfmt-dev libspdlog-dev libabsl-dev
+  libboost1.81-dev libnghttp2-dev libssl-dev liblmdb-dev libyaml-dev libfmt-dev libspdlog-dev libabsl-dev
   libcli11-dev libre2-dev zlib1g-dev libgtest-dev libgmock-dev libbenchmark-dev
   containerd runc containernetworking-plugins iptables iproute2 busybox-static curl"
 # The codec vectors are fetched as a Go module; any Go will do.

@@ -26,7 +26,7 @@ LAYERS = {
     "cmd": {"base", "net", "schema", "pki", "store", "client", "apiserver", "controller", "scheduler", "kubelet", "proxy"},
 }
 HEAVY = re.compile(r'#include <(boost/beast|boost/asio/(?!awaitable|any_io_executor)|boost/asio\.hpp|openssl/|spdlog/|fmt/format|CLI/|regex>|'
-                   r'iostream>|nghttp2/|lmdb\.h|simdjson|yaml-cpp)')
+                   r'iostream>|nghttp2/|lmdb\.h|simdjson|yaml\.h)')
 LAMBDA_COROUTINE = re.compile(r'\][^;{}]*->\s*(?:knarr::)?Task<[^{;]*\{')
 # A wrapper module's private headers may show the library that it wraps; these are light ones.
 WRAPPERS = {"net": ("openssl/", "nghttp2/"), "store": ("lmdb.h",), "cmd": ("CLI/",)}
