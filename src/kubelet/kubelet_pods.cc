@@ -80,7 +80,9 @@ std::shared_ptr<PodWorker> Kubelet::Impl::make_worker(const PodPtr& pod) {
   auto changed = [weak](PodWorker& worker) {
     if (auto self = weak.lock()) self->index(worker);
   };
-  PodWorker::Parts parts{*context, *pod_runtime, *statuses, *probes, admit, ended, resized, changed};
+  NodeManager* manager = node.get();
+  auto refresh_node = [manager] { return manager->refresh(); };
+  PodWorker::Parts parts{*context, *pod_runtime, *statuses, *probes, admit, ended, resized, changed, refresh_node};
   auto worker = std::make_shared<PodWorker>(std::move(parts), pod, PodRecord{});
   std::string uid = pod->metadata.uid.str();
   workers[uid] = worker;

@@ -269,16 +269,24 @@ bool PodWorker::past_deadline() {
   return false;
 }
 
-Task<void> PodWorker::sync() {
-  if (!admitted_) {
-    admitted_ = true;
-    if (record_.containers.empty() && parts_.admit) {
-      if (std::optional<StartFailure> refusal = parts_.admit(*pod_)) {
-        reject(std::move(*refusal));
-        co_return;
-      }
-    }
+Task<bool> PodWorker::may_run() {
+  if (admitted_) co_return true;
+  admitted_ = true;
+  if (!record_.containers.empty() || !parts_.admit) co_return true;
+  std::optional<StartFailure> refusal = parts_.admit(*pod_);
+  if (refusal && refusal->reason == "NodeAffinity" && parts_.refresh_node) {
+    // The scheduler may have seen a new label of the node before us.
+    co_await parts_.refresh_node();
+    refusal = parts_.admit(*pod_);
   }
+  if (!refusal) co_return true;
+  reject(std::move(*refusal));
+  co_return false;
+}
+
+Task<void> PodWorker::sync() {
+  bool admitted = co_await may_run();
+  if (!admitted) co_return;
   if (past_deadline()) {
     context_.events.pod(*pod_, "Normal", "DeadlineExceeded", "Pod was active on the node longer than the specified deadline");
     verdict_ = StartFailure{"DeadlineExceeded", "Pod was active on the node longer than the specified deadline"};
@@ -290,7 +298,8 @@ Task<void> PodWorker::sync() {
     failures_.clear();
     publish(false, false);
     if (completed_) dirty_ = true;
-    if (volumes_ && volumes_for_ != pod_) {
+    // Also the first sight of a pod that ran before this kubelet started: its volumes' content is to follow again.
+    if (volumes_for_ != pod_ && (volumes_ || !record_.containers.empty())) {
       context_.volumes.pod_updated(pod_);
       volumes_for_ = pod_;
     }

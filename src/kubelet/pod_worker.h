@@ -37,6 +37,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
     std::function<void(const std::string& uid)> ended;            // kRemoved reached
     std::function<void(const core::Pod& pod)> cgroup_changed;     // requests of the burstable class changed
     std::function<void(PodWorker& worker)> record_changed;        // ids of containers
+    std::function<Task<void>()> refresh_node;                     // reads the node's labels anew; may be null
   };
 
   PodWorker(Parts parts, PodPtr pod, PodRecord record);
@@ -69,6 +70,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
 
   // kSyncing
   Task<void> sync();
+  Task<bool> may_run();
   Task<void> act(PodActions actions);
   Task<bool> make_sandbox(const PodActions& actions);
   Task<bool> prepare_volumes();

@@ -112,15 +112,17 @@ class PodWorkerTest : public ::testing::Test {
   }
   void begin() {
     PodWorker::Parts parts{*context, *pod_runtime, *statuses, *probes, admit, [this](const std::string&) { ended = true; }, [](const core::Pod&) {},
-                           [](PodWorker&) {}};
+                           [](PodWorker&) {}, {}};
     worker = std::make_shared<PodWorker>(std::move(parts), std::make_shared<core::Pod>(transport->pod), PodRecord{});
     worker->start();
     settle();
   }
+  // Until nothing happens any more: a little while without a handler, as blocking calls answer from their own threads.
   void settle() {
     io.restart();
-    io.run_for(std::chrono::milliseconds(30));
+    while (io.run_for(std::chrono::milliseconds(50)) > 0) io.restart();
   }
+  void TearDown() override { settle(); }
   void update() {
     auto pod = std::make_shared<core::Pod>(transport->pod);
     statuses->pod_updated(pod);

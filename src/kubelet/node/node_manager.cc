@@ -50,6 +50,7 @@ struct NodeManager::Impl {
   std::string pod_cidr;
   std::optional<coordination::Lease> lease;
   std::function<void()> network_changed;
+  std::shared_ptr<client::InformerCore> informer;
 
   NodeFacts facts() const {
     NodeFacts made;
@@ -71,6 +72,7 @@ NodeManager::~NodeManager() { stop(); }
 
 void NodeManager::stop() {
   impl_->stopped = true;
+  if (impl_->informer) impl_->informer->stop();
   impl_->changed.notify();
 }
 
@@ -138,7 +140,35 @@ Task<void> NodeManager::learn() {
   impl->learnt = true;
 }
 
+// Watch events and answers to our own writes cross: the newer one counts.
+void NodeManager::adopt(Impl& impl, core::Node node) {
+  auto version = [](const core::Node& n) { return std::strtoull(n.metadata.resource_version.c_str(), nullptr, 10); };
+  if (impl.node && impl.node->metadata.uid == node.metadata.uid && version(node) < version(*impl.node)) return;
+  bool new_cidr = !impl.node || impl.node->spec.pod_cidr != node.spec.pod_cidr;
+  impl.node = std::move(node);
+  if (!new_cidr) return;
+  impl.dirty = true;
+  impl.changed.notify();
+}
+
+Task<void> NodeManager::read_node(std::shared_ptr<Impl> impl) {
+  std::string none, name = impl->context.config.node_name;
+  auto found = co_await impl->context.client.get<core::Node>(std::move(none), std::move(name));
+  if (found.ok()) adopt(*impl, std::move(*found));
+}
+
+Task<void> NodeManager::refresh() { return read_node(impl_); }
+
 void NodeManager::start() {
+  client::InformerCore::Options options;
+  options.field_selector = "metadata.name=" + impl_->context.config.node_name;
+  impl_->informer = std::make_shared<client::InformerCore>(impl_->context.client, core::Node::resource(), options, impl_->context.executor);
+  std::weak_ptr<Impl> weak = impl_;
+  client::Informer<core::Node>(impl_->informer).add_handler([weak](const std::shared_ptr<const core::Node>&, const std::shared_ptr<const core::Node>& now) {
+    auto impl = weak.lock();
+    if (impl && now && !impl->stopped) adopt(*impl, *now);
+  });
+  impl_->informer->start();
   spawn(impl_->context.executor, status_loop(impl_));
   spawn(impl_->context.executor, lease_loop(impl_));
 }
@@ -152,7 +182,7 @@ Task<bool> NodeManager::register_node(std::shared_ptr<Impl> impl) {
   core::Node body = wanted;
   auto created = co_await context.client.create<core::Node>(std::move(body));
   if (created.ok()) {
-    impl->node = std::move(*created);
+    adopt(*impl, std::move(*created));
     impl->last_report = context.clock.mono();
     log_info("Successfully registered node", {{"node", context.config.node_name}});
     co_return true;
@@ -169,14 +199,14 @@ Task<bool> NodeManager::register_node(std::shared_ptr<Impl> impl) {
   for (const auto& entry : wanted.metadata.labels) {
     if (schema::get_or_empty(found->metadata.labels, entry.key) != entry.value) labels[entry.key] = entry.value.view();
   }
-  impl->node = std::move(*found);
+  adopt(*impl, std::move(*found));
   if (!labels.members().empty()) {
     json::Value patch = json::Value::object();
     patch["metadata"]["labels"] = std::move(labels);
     std::string no_namespace, node_name = context.config.node_name, body_text = json::to_string(patch), no_subresource;
     auto patched = co_await context.client.patch<core::Node>(std::move(no_namespace), std::move(node_name), client::PatchType::kMerge,
                                                              std::move(body_text), std::move(no_subresource));
-    if (patched.ok()) impl->node = std::move(*patched);
+    if (patched.ok()) adopt(*impl, std::move(*patched));
   }
   co_return true;
 }
@@ -210,7 +240,7 @@ Task<bool> NodeManager::write_status(std::shared_ptr<Impl> impl) {
     if (patched.status().is("NotFound") || patched.status().is("Conflict")) impl->registered = false;
     co_return false;
   }
-  impl->node = std::move(*patched);
+  adopt(*impl, std::move(*patched));
   impl->last_report = context.clock.mono();
   core::ObjectReference about;
   about.kind = "Node";

@@ -29,7 +29,10 @@ class NodeManager {
   void wake();
   // Called when the network becomes ready or not.
   void on_network_change(std::function<void()> callback);
+  // As last seen: kept current by a watch.
   const core::Node* node() const;
+  // Reads it from the API now.
+  Task<void> refresh();
 
  private:
   struct Impl;
@@ -38,6 +41,8 @@ class NodeManager {
   static Task<bool> check_runtime(std::shared_ptr<Impl> impl);
   static Task<bool> register_node(std::shared_ptr<Impl> impl);
   static Task<bool> write_status(std::shared_ptr<Impl> impl);
+  static Task<void> read_node(std::shared_ptr<Impl> impl);
+  static void adopt(Impl& impl, core::Node node);
   static Task<bool> renew_lease(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
 };

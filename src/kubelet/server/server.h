@@ -102,7 +102,6 @@ struct KubeletServerOptions {
   std::string root_dir = "/var/lib/kubelet";   // whose file system /stats tells of
   std::string system_logs_dir = "/var/log";    // what /logs/ serves
   std::string node_name;
-  Duration streaming_idle_timeout = std::chrono::hours(4);
   bool read_only = false;  // only what upstream's read-only port serves
 };
 

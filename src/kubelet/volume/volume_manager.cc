@@ -129,8 +129,14 @@ class Manager final : public std::enable_shared_from_this<Manager> {
   }
 
   void pod_updated(PodPtr pod) {
-    auto at = pods_.find(pod->metadata.uid.str());
-    if (at == pods_.end() || at->second->released) return;
+    std::string uid = pod->metadata.uid.str();
+    if (!is_path_element(uid)) return;
+    auto at = pods_.find(uid);
+    if (at == pods_.end()) {
+      if (file_exists(pod_dir(uid))) take_over(std::move(uid), std::move(pod));
+      return;
+    }
+    if (at->second->released) return;
     PodVolumesPtr state = at->second;
     PodPtr old = std::exchange(state->pod, pod);
     objects_.register_pod(pod);
@@ -261,6 +267,15 @@ class Manager final : public std::enable_shared_from_this<Manager> {
     co_return failed;
   }
 
+  // A pod whose containers were started by an earlier run of the kubelet.
+  void take_over(std::string uid, PodPtr pod) {
+    auto state = std::make_shared<PodVolumes>(executor_);
+    state->pod = pod;
+    pods_[std::move(uid)] = state;
+    objects_.register_pod(std::move(pod));
+    update(std::move(state));
+  }
+
   void wants_update(const std::string& uid) {
     auto at = pods_.find(uid);
     if (at == pods_.end() || at->second->released || stopped_) return;
@@ -269,9 +284,13 @@ class Manager final : public std::enable_shared_from_this<Manager> {
     state->kick.notify();
     // Before the first volume is there, prepare() reads the newest of everything itself.
     if (state->mounted.empty()) return;
+    update(std::move(state));
+  }
+
+  void update(PodVolumesPtr state) {
     state->update_wanted = true;
     if (std::exchange(state->updating, true)) return;
-    spawn(executor_, update_loop(shared_from_this(), state));
+    spawn(executor_, update_loop(shared_from_this(), std::move(state)));
   }
 
   // Re-projects content until it is current. Failures (an object that was deleted under a running
@@ -285,6 +304,7 @@ class Manager final : public std::enable_shared_from_this<Manager> {
       if (!state->released) failed = co_await self->set_up(state, true);
       state->turn.give_back();
       if (failed.empty()) {
+        self->start_refresh(state);
         delay = kFirstRetry;
         continue;
       }
@@ -297,7 +317,7 @@ class Manager final : public std::enable_shared_from_this<Manager> {
   }
 
   void start_refresh(PodVolumesPtr state) {
-    if (!tokens_.next_refresh(state->pod->metadata.uid).has_value()) return;
+    if (state->released || !tokens_.next_refresh(state->pod->metadata.uid).has_value()) return;
     if (std::exchange(state->refreshing, true)) return;
     spawn(executor_, refresh_loop(shared_from_this(), std::move(state)));
   }

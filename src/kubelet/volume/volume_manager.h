@@ -64,7 +64,8 @@ class VolumeManager {
   virtual Task<Result<MountedVolumes>> prepare(PodPtr pod) = 0;
 
   // Tells of a newer version of a prepared pod: downward API files follow its labels and
-  // annotations.
+  // annotations. A pod that was prepared by an earlier run of the kubelet (its folder is there) is
+  // taken over: its content is brought up to date and kept so from here on.
   virtual void pod_updated(PodPtr pod) = 0;
 
   // The pod's containers are all stopped or will never start: no content updates any more, and a

@@ -201,6 +201,19 @@ TEST_F(Volumes, FollowTheirSources) {
   EXPECT_THAT(events.front(), HasSubstr("configmap \"map\" not found"));
 }
 
+TEST_F(Volumes, AreTakenOverAfterARestart) {
+  objects.config_maps["ns/map"] = parsed<core::ConfigMap>(R"({"data":{"k":"v"}})");
+  auto pod = pod_of(kConfigMapVolume, kConfigMapMount);
+  manager->pod_updated(pod);  // no folder: never prepared
+  EXPECT_TRUE(objects.registered.empty());
+  ASSERT_TRUE(make_folders(dir / "pods/u", 0750).ok());
+  manager->pod_updated(pod);
+  run_until([&] { return read(std::string(kConfigMapPath) + "/k") == "v"; });
+  objects.config_maps["ns/map"] = parsed<core::ConfigMap>(R"({"data":{"k":"w"}})");
+  objects.listener("u");
+  run_until([&] { return read(std::string(kConfigMapPath) + "/k") == "w"; });
+}
+
 TEST_F(Volumes, EndWhenReleased) {
   auto pod = pod_of(kConfigMapVolume, kConfigMapMount);
   std::optional<Result<MountedVolumes>> result;
