@@ -23,6 +23,8 @@ KEYWORDS = set("""alignas and asm auto bool break case catch char class const co
 explicit export extern false float for friend goto if inline int long mutable namespace new not operator or private protected
 public register return short signed sizeof static struct switch template this throw true try type typedef typename union
 unsigned using virtual void volatile while xor linux unix major minor""".split()) - {"type"}
+# Folders whose files add to what the import made, applied in this order.
+OVERLAYS = ("overlay", "columns", "descriptions")
 SPECIAL = {"JSONSchemaPropsOrBool": "kOrBool", "JSONSchemaPropsOrArray": "kOrArray",
            "JSONSchemaPropsOrStringArray": "kOrStringArray"}
 
@@ -94,11 +96,11 @@ def parse_group(path, groups):
             else:
                 sys.exit(f"{path}:{number}: unknown head {words[0]}")
         elif struct is not None:
-            if words[0] == "description" and path.parent.name == "overlay":
+            if words[0] == "description" and path.parent.name in OVERLAYS:
                 struct.description = line.strip().partition(" ")[2]
                 continue
             existing = next((f for f in struct.fields if f.name == words[0]), None)
-            if path.parent.name == "overlay":
+            if path.parent.name in OVERLAYS:
                 if existing is None:
                     sys.exit(f"{path}:{number}: {struct.name} has no field {words[0]}")
                 rest = line.strip().partition(" ")[2]
@@ -344,8 +346,8 @@ def write(path, text):
 
 def main(api, out):
     groups = {}
-    for path in sorted(api.glob("*.api")) + sorted(api.glob("overlay/*.api")) + sorted(api.glob("columns/*.api")):
-        if path.parent.name in ("overlay", "columns"):
+    for path in sorted(api.glob("*.api")) + [p for folder in OVERLAYS for p in sorted(api.glob(f"{folder}/*.api"))]:
+        if path.parent.name in OVERLAYS:
             # An overlay's lines belong to the group named by its own head line: `group apps_v1`.
             parse_overlay(path, groups)
         else:
