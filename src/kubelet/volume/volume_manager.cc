@@ -116,10 +116,15 @@ class Manager final : public std::enable_shared_from_this<Manager> {
       if (!state->released) failed = co_await set_up(state, false);
       state->turn.give_back();
       if (state->released) co_return Status::make(500, "Cancelled", "pod is terminating");
-      if (failed.empty()) break;
+      bool came_meanwhile = seen != state->changes;
+      if (failed.empty()) {
+        // What was read may be old already; the containers need not wait for that.
+        if (came_meanwhile) update(state);
+        break;
+      }
       Duration left = deadline - Clock::real().mono();
       if (left <= Duration::zero()) co_return timed_out(failed);
-      if (seen != state->changes) continue;  // it came while we looked
+      if (came_meanwhile) continue;
       Duration pause = std::min(delay, left);
       delay = std::min(delay * 2, kLastRetry);
       (void)co_await state->kick.wait_for(pause);
@@ -282,8 +287,8 @@ class Manager final : public std::enable_shared_from_this<Manager> {
     PodVolumesPtr state = at->second;
     ++state->changes;
     state->kick.notify();
-    // Before the first volume is there, prepare() reads the newest of everything itself.
-    if (state->mounted.empty()) return;
+    // Before the first volume is there, prepare() sees by `changes` that it has to look again.
+    if (state->mounted.empty() && !state->updating) return;
     update(std::move(state));
   }
 
