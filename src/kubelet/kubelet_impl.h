@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parts of a Kubelet; for kubelet*.cc only.
+// The inside of a Kubelet; for kubelet*.cc only.
 #pragma once
 
 #include <deque>

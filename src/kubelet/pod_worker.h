@@ -6,6 +6,7 @@
 //   kTerminated   nothing runs; volumes and cgroup are gone, the last status is out    (SyncTerminatedPod)
 //   kRemoved      also gone from the API: containers, sandboxes and logs are removed
 //
+// Parts: pod_worker.cc decides, pod_worker_start.cc does the steps up, pod_worker_end.cc the way down.
 // Woken by events only: a new version of the pod, the runtime, a probe, or the time at which a back-off or a deadline ends.
 // Owned by Kubelet, kept alive by its own coroutine. One executor.
 #pragma once

@@ -238,7 +238,7 @@ TEST_F(PodWorkerTest, DeletionIsGracefulAndFinal) {
   EXPECT_TRUE(transport->deleted);
   EXPECT_TRUE(events.has("Killing: Stopping container a"));
   worker->removed();
-  settle();
+  for (int i = 0; i < 50 && !ended; ++i) settle();  // log files are removed on another thread
   EXPECT_EQ(count("remove c2"), 1u);
   EXPECT_EQ(count("remove_pod_sandbox s1"), 1u);
   EXPECT_TRUE(ended);
