@@ -28,6 +28,7 @@ Task<Result<std::shared_ptr<ApiServing>>> serve_api(const EventLoops* loops, con
   serving->store = std::move(*store);
   options.api.secure_port = port_of(options.listen);
   serving->api = apiserver::make_api_server(loops->main(), serving->store, *clock, options.api);
+  serving->api->local_components = std::move(options.components);
 
   auto tls = net::make_tls_server_context(options.tls);
   if (!tls.ok()) co_return tls.status();

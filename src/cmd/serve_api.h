@@ -2,6 +2,8 @@
 // An API server with its store and its listener: what `kube-apiserver` and `up` both start.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -28,6 +30,8 @@ struct ApiServingOptions {
   std::string listen;               // "0.0.0.0:6443"
   net::TlsServerOptions tls;
   apiserver::Options api;           // secure_port is filled in
+  // Parts of the control plane in this process, for componentstatuses (ApiServer::local_components).
+  std::map<std::string, std::function<std::string()>> components;
 };
 
 // Opens the store, listens, and starts; clients that connect meanwhile are told that the server is not ready.

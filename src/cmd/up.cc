@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 
 #include "base/files.h"
@@ -116,6 +117,7 @@ class Cluster {
   Task<void> stop() {
     std::printf("stopping; pods go on running\n");
     if (kubelet_) co_await kubelet_->stop();
+    *scheduler_runs_ = false;
     if (scheduler_) scheduler_->stop();
     if (controllers_) controllers_->stop();
     if (informers_) informers_->stop();
@@ -181,11 +183,19 @@ class Cluster {
     api.kubelet_client_cert_file = files_.kubelet_client_cert;
     api.kubelet_client_key_file = files_.kubelet_client_key;
     api.kubelet_ca_file = files_.ca_cert;
+    options.components["scheduler"] = health_of(scheduler_runs_);
+    options.components["controller-manager"] = health_of(controllers_run_);
     auto serving = co_await serve_api(&loops_, &clock_, std::move(options));
     if (!serving.ok()) co_return serving.status();
     serving_ = std::move(*serving);
     stages_.done("API server on " + options_.listen);
     co_return Status();
+  }
+
+  // Asked from any thread, perhaps after the cluster has gone.
+  using Flag = std::shared_ptr<std::atomic<bool>>;
+  static std::function<std::string()> health_of(Flag running) {
+    return [running = std::move(running)] { return running->load() ? std::string() : std::string("not running"); };
   }
 
   std::unique_ptr<client::Client> client_as(const std::string& user, std::vector<std::string> groups, std::string agent) {
@@ -203,6 +213,7 @@ class Cluster {
     scheduler_client_ = client_as("system:kube-scheduler", {}, "kube-scheduler");
     scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, *informers_, clock_, executor);
     scheduler_->start();
+    *scheduler_runs_ = true;
 
     controller_client_ = client_as("system:kube-controller-manager", {}, "kube-controller-manager");
     controller::ManagerOptions manager;
@@ -213,12 +224,14 @@ class Cluster {
     if (auto ca = read_file(files_.ca_cert); ca.ok()) manager.controllers.root_ca_pem = std::move(*ca);
     if (auto key = read_file(files_.service_account_key); key.ok()) manager.controllers.service_account_key_pem = std::move(*key);
     controllers_ = std::make_shared<controller::ControllerManager>(*controller_client_, executor, clock_, std::move(manager));
-    spawn(executor, run_controllers(controllers_));
+    spawn(executor, run_controllers(controllers_, controllers_run_));
     informers_->start();
   }
 
-  static Task<void> run_controllers(std::shared_ptr<controller::ControllerManager> manager) {
+  static Task<void> run_controllers(std::shared_ptr<controller::ControllerManager> manager, Flag running) {
+    *running = true;
     Status status = co_await controller::run_controller_manager(manager);
+    *running = false;
     if (!status.ok()) log_error("The controllers ended", {{"error", status.message()}});
   }
 
@@ -282,6 +295,7 @@ class Cluster {
   std::unique_ptr<scheduler::Scheduler> scheduler_;
   std::shared_ptr<controller::ControllerManager> controllers_;
   std::unique_ptr<kubelet::Kubelet> kubelet_;
+  const Flag scheduler_runs_ = std::make_shared<std::atomic<bool>>(false), controllers_run_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 }  // namespace

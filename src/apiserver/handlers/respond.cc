@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apiserver/handlers/respond.h"
 
+#include "apiserver/conversion.h"
 #include "apiserver/core.h"
 #include "apiserver/errors.h"
 #include "apiserver/handlers/options.h"
@@ -220,7 +221,7 @@ api::meta_v1::Status status_object(const Status& status, int success_code) {
   object.code = info.code;
   object.metadata.continue_ = info.continue_token;
   bool details = !info.name.empty() || !info.group.empty() || !info.kind.empty() || !info.uid.empty() || !info.causes.empty() ||
-                 info.retry_after_seconds != 0 || (info.code == 404 && info.reason == "NotFound") || info.message.starts_with("406: ") ||
+                 info.retry_after_seconds != 0 || (info.code == 404 && info.reason == "NotFound") || info.code == 405 || info.message.starts_with("406: ") ||
                  info.message.starts_with("415: ");
   if (!details) return object;
   api::meta_v1::StatusDetails& out = object.details.ensure();
@@ -322,15 +323,16 @@ Result<IncludeObject> parse_include_object(const RequestContext& context) {
 
 std::string table_json(const schema::Resource& resource, const std::vector<CachedPtr>& stored, IncludeObject include, WallTime now, bool with_columns,
                        std::string_view list_meta) {
+  // Cells are made of the stored version, whichever was asked for: upstream prints its internal one.
   std::vector<CachedPtr> objects;
   std::vector<std::shared_ptr<const schema::Object>> decoded;
   std::vector<const void*> pointers;
   for (const CachedPtr& object : stored) {
     objects.push_back(object->in_version(object, resource));
-    decoded.push_back(objects.back()->object());
+    decoded.push_back(object->object());
     pointers.push_back(decoded.back()->data());
   }
-  RenderedTable table = render_table(TableInput{resource, pointers, now});
+  RenderedTable table = render_table(TableInput{storage_resource(resource), pointers, now});
   std::string text = json_head("Table", kPartialApiVersion) + R"("metadata":)" + std::string(list_meta) + R"(,"columnDefinitions":)";
   if (with_columns) {
     text += '[';

@@ -31,11 +31,23 @@ Status validate(const Binding& binding) {
 
 Status refuse(const Pod& pod, const std::string& why) { return conflict("", "pods/binding", pod.metadata.name, why); }
 
+// A Binding may say which pod it means, and which version of it.
+Status check_preconditions(const Pod& pod, const Binding& binding) {
+  auto differs = [&](std::string_view what, const schema::Str& wanted, const schema::Str& found) -> Status {
+    if (wanted.empty() || wanted == found.view()) return {};
+    std::string text(what);
+    return conflict("", "pods", pod.metadata.name,
+                    "StorageError: invalid object, Code: 4, Key: /registry/pods/" + pod.metadata.namespace_.str() + "/" + pod.metadata.name.str() +
+                        ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: " + text + " in precondition: " + wanted.str() + ", " + text +
+                        " in object meta: " + found.str());
+  };
+  TRY(differs("UID", binding.metadata.uid, pod.metadata.uid));
+  return differs("ResourceVersion", binding.metadata.resource_version, pod.metadata.resource_version);
+}
+
 Status assign(Pod& pod, const Binding& binding, schema::Time now) {
   std::string name = pod.metadata.name.str();
-  if (!binding.metadata.uid.empty() && !(binding.metadata.uid == pod.metadata.uid))
-    return conflict("", "pods", name, "Precondition failed: UID in precondition: " + binding.metadata.uid.str() + ", UID in object meta: " +
-                                          pod.metadata.uid.str());
+  TRY(check_preconditions(pod, binding));
   if (pod.metadata.deletion_timestamp) return refuse(pod, "pod " + name + " is being deleted, cannot be assigned to a host");
   if (!pod.spec.node_name.empty()) return refuse(pod, "pod " + name + " is already assigned to node " + quoted(pod.spec.node_name));
   if (!pod.spec.scheduling_gates.empty()) return refuse(pod, "pod " + name + " has non-empty .spec.schedulingGates");

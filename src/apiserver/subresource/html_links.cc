@@ -2,6 +2,8 @@
 #include "apiserver/subresource/html_links.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <utility>
 
 namespace knarr::apiserver::subresource {
 namespace {

@@ -9,6 +9,7 @@
 #include "apiserver/errors.h"
 #include "apiserver/field_errors.h"
 #include "apiserver/subresource/backend.h"
+#include "apiserver/subresource/verbs.h"
 #include "net/websocket.h"
 #include "schema/time.h"
 
@@ -124,6 +125,7 @@ Task<Status> log_over_websocket(RequestContext& context, Backend backend) {
 
 // exec and attach name a container in the path and repeat their options in the query.
 Task<Status> connect_stream(RequestContext& context, std::string_view kubelet_path, bool with_container) {
+  CO_TRY(expect_connect(context));
   CO_TRY_ASSIGN(PodPtr pod, find_pod(context));
   std::string container;
   if (with_container) {
@@ -154,13 +156,16 @@ Task<Status> connect_stream(RequestContext& context, std::string_view kubelet_pa
 }  // namespace
 
 Task<Status> get_log(RequestContext& context) {
+  if (context.info.parts.size() != 3) co_return generic_not_found();
+  if (context.info.verb != "get") co_return method_not_allowed();
   CO_TRY_ASSIGN(PodPtr pod, find_pod(context));
   CO_TRY_ASSIGN(std::string query, log_query(context));
   CO_TRY_ASSIGN(std::string container, choose_container(*pod, context.param("container")));
   if (pod->spec.node_name.empty()) {
     // Nothing has run yet, so there is nothing to say.
+    net::Headers headers = response_headers(context);
     Body empty;
-    Status status = co_await respond_raw(context, 200, "text/plain", std::move(empty));
+    Status status = co_await context.writer.respond(204, std::move(headers), std::move(empty));
     co_return status;
   }
   CO_TRY_ASSIGN(Backend backend, kubelet_of(context.server, pod->spec.node_name.str()));

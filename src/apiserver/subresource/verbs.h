@@ -18,5 +18,10 @@ inline Status expect_create_at(const RequestContext& context, size_t parts) {
 // POST to .../RESOURCE/NAME/SUBRESOURCE, and to a collection.
 inline Status expect_create_of_one(const RequestContext& context) { return expect_create_at(context, 3); }
 inline Status expect_create(const RequestContext& context) { return expect_create_at(context, 1); }
+// Connections are opened by GET or POST.
+inline Status expect_connect(const RequestContext& context) {
+  if (context.info.parts.size() != 3) return generic_not_found();
+  return context.info.verb == "get" || context.info.verb == "create" ? Status() : method_not_allowed();
+}
 
 }  // namespace knarr::apiserver::subresource
