@@ -62,6 +62,8 @@ void generate_selector(batch::Job& job) {
 void prepare_job(WriteContext&, batch::Job& job) {
   drop_disabled(job.spec, nullptr);
   if (!job.spec.manual_selector.value_or(false)) generate_selector(job);
+  // Upstream's defaults do this at the next read.
+  if (job.metadata.labels.empty()) job.metadata.labels = job.spec.template_.metadata.labels;
 }
 void prepare_job_update(WriteContext&, batch::Job& job, const batch::Job& old) { drop_disabled(job.spec, &old.spec); }
 

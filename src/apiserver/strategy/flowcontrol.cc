@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Strategies of flowschemas and prioritylevelconfigurations, which are stored as v1beta3.
+#include <algorithm>
+
 #include "api/flowcontrol_v1beta3.h"
 #include "apiserver/strategy/strategies.h"
 #include "apiserver/strategy/table_defaults.h"
@@ -29,36 +31,116 @@ void prepare_status_of(T& object, const T& old) {
 void default_schema(flow::FlowSchema& object) { apply_table_defaults(object); }
 void prepare_schema_status(WriteContext&, flow::FlowSchema& object, const flow::FlowSchema& old) { prepare_status_of(object, old); }
 
+bool has_wildcard(const schema::List<Str>& list) {
+  for (const Str& each : list)
+    if (each == "*") return true;
+  return false;
+}
+// What a subject of one kind must not have beside it.
+void forbid_other(bool there, std::string_view field, std::string_view kind, const Path& path, FieldErrors& errors) {
+  if (there) errors.forbidden(path / field, std::string(field) + " is forbidden when subject kind is not '" + std::string(kind) + "'");
+}
+
+void validate_account(const flow::Subject& subject, const Path& path, FieldErrors& errors) {
+  if (!subject.service_account) return errors.required(path, "serviceAccount is required when subject kind is 'ServiceAccount'");
+  const flow::ServiceAccountSubject& account = *subject.service_account;
+  if (account.name.empty()) errors.required(path / "name");
+  else if (!(account.name == "*")) invalid_each(path / "name", account.name, check_dns1123_subdomain(account.name), errors);
+  if (account.namespace_.empty()) errors.required(path / "namespace", "must specify namespace for service account");
+  else invalid_each(path / "namespace", account.namespace_, check_dns1123_label(account.namespace_), errors);
+}
+
 void validate_subject(const flow::Subject& subject, const Path& path, FieldErrors& errors) {
+  bool account = subject.service_account.has_value(), user = subject.user.has_value(), group = subject.group.has_value();
   if (subject.kind == "ServiceAccount") {
-    if (!subject.service_account) return errors.required(path / "serviceAccount", "serviceAccount is required when subject kind is 'ServiceAccount'");
-    Path at = path / "serviceAccount";
-    if (subject.service_account->name.empty()) errors.required(at / "name");
-    if (subject.service_account->namespace_.empty()) errors.required(at / "namespace", "must specify namespace for service account");
+    validate_account(subject, path / "serviceAccount", errors);
+    forbid_other(user, "user", "User", path, errors);
+    forbid_other(group, "group", "Group", path, errors);
   } else if (subject.kind == "User") {
-    if (!subject.user) return errors.required(path / "user", "user is required when subject kind is 'User'");
-    if (subject.user->name.empty()) errors.required(path / "user" / "name");
+    if (!user) errors.required(path / "user", "user is required when subject kind is 'User'");
+    else if (subject.user->name.empty()) errors.required(path / "user" / "name");
+    forbid_other(account, "serviceAccount", "ServiceAccount", path, errors);
+    forbid_other(group, "group", "Group", path, errors);
   } else if (subject.kind == "Group") {
-    if (!subject.group) return errors.required(path / "group", "group is required when subject kind is 'Group'");
-    if (subject.group->name.empty()) errors.required(path / "group" / "name");
+    if (!group) errors.required(path / "group", "group is required when subject kind is 'Group'");
+    else if (subject.group->name.empty()) errors.required(path / "group" / "name");
+    forbid_other(account, "serviceAccount", "ServiceAccount", path, errors);
+    forbid_other(user, "user", "User", path, errors);
   } else {
     errors.not_supported(path / "kind", quoted(subject.kind), {"Group", "ServiceAccount", "User"});
   }
 }
+
+void validate_verbs(const schema::List<Str>& verbs, const Path& path, FieldErrors& errors) {
+  static const std::vector<std::string_view> kVerbs = {"create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"};
+  if (verbs.empty()) return errors.required(path, "verbs must contain at least one value");
+  if (has_wildcard(verbs)) {
+    if (verbs.size() > 1) errors.invalid(path, go_list(verbs), "if '*' is present, must not specify other verbs");
+    return;
+  }
+  for (const Str& verb : verbs)
+    if (std::find(kVerbs.begin(), kVerbs.end(), verb.view()) == kVerbs.end()) return errors.not_supported(path, go_list(verbs), kVerbs);
+}
+
+void validate_resource_rule(const flow::ResourcePolicyRule& rule, const Path& path, FieldErrors& errors) {
+  validate_verbs(rule.verbs, path / "verbs", errors);
+  auto list = [&](const schema::List<Str>& values, std::string_view field, std::string_view one, std::string_view many) {
+    if (values.empty()) errors.required(path / field, "resource rules must supply at least one " + std::string(one));
+    else if (values.size() > 1 && has_wildcard(values))
+      errors.invalid(path / field, go_list(values), "if '*' is present, must not specify other " + std::string(many));
+  };
+  list(rule.api_groups, "apiGroups", "api group", "api groups");
+  list(rule.resources, "resources", "resource", "resources");
+  Path namespaces = path / "namespaces";
+  if (rule.namespaces.empty() && !rule.cluster_scope) {
+    errors.required(namespaces, "resource rules that are not cluster scoped must supply at least one namespace");
+  } else if (has_wildcard(rule.namespaces)) {
+    if (rule.namespaces.size() > 1) errors.invalid(namespaces, go_list(rule.namespaces), "if '*' is present, must not specify other namespaces");
+  } else {
+    for (size_t i = 0; i < rule.namespaces.size(); ++i)
+      for (const std::string& message : check_dns1123_label(rule.namespaces[i]))
+        errors.invalid(namespaces.index(i), quoted(rule.namespaces[i]), "each member of this list must be '*' or a DNS-1123 label; " + message);
+  }
+}
+
+std::string path_problem(std::string_view path) {
+  if (path.empty()) return "must not be empty";
+  if (path == "/") return {};
+  if (path[0] != '/') return "must start with slash";
+  if (path.find(' ') != path.npos) return "must not contain white-space";
+  if (path.find("//") != path.npos) return "must not contain double slash";
+  size_t stars = static_cast<size_t>(std::count(path.begin(), path.end(), '*'));
+  if (stars > 1 || (stars == 1 && !path.ends_with("/*"))) return "wildcard can only do suffix matching";
+  return {};
+}
+void validate_path_rule(const flow::NonResourcePolicyRule& rule, const Path& path, FieldErrors& errors) {
+  validate_verbs(rule.verbs, path / "verbs", errors);
+  Path urls = path / "nonResourceURLs";
+  const schema::List<Str>& list = rule.non_resource_urls;
+  if (list.empty()) return errors.required(urls, "nonResourceURLs must contain at least one value");
+  if (has_wildcard(list)) {
+    if (list.size() > 1) errors.invalid(urls, go_list(list), "if '*' is present, must not specify other non-resource URLs");
+    return;
+  }
+  for (size_t i = 0; i < list.size(); ++i)
+    if (std::string problem = path_problem(list[i]); !problem.empty()) errors.invalid(urls.index(i), quoted(list[i]), problem);
+}
+
 void validate_schema(const flow::FlowSchema& object, FieldErrors& errors) {
   const flow::FlowSchemaSpec& spec = object.spec;
   Path path("spec");
-  if (spec.matching_precedence <= 0)
-    errors.invalid(path / "matchingPrecedence", std::to_string(spec.matching_precedence), "must be a positive value");
-  if (spec.matching_precedence > 10000)
-    errors.invalid(path / "matchingPrecedence", std::to_string(spec.matching_precedence), "must not be greater than 10000");
+  std::string precedence = std::to_string(spec.matching_precedence);
+  if (spec.matching_precedence <= 0) errors.invalid(path / "matchingPrecedence", precedence, "must be a positive value");
+  if (spec.matching_precedence > 10000) errors.invalid(path / "matchingPrecedence", precedence, "must not be greater than 10000");
   if (spec.matching_precedence == 1 && !(object.metadata.name == "exempt"))
     errors.invalid(path / "matchingPrecedence", "1", "only the schema named 'exempt' may have matchingPrecedence 1");
-  if (spec.distinguisher_method)
-    if (!(spec.distinguisher_method->type == "ByNamespace") && !(spec.distinguisher_method->type == "ByUser"))
-      errors.not_supported(path / "distinguisherMethod" / "type", "flowcontrol.FlowDistinguisherMethod{Type:" + quoted(spec.distinguisher_method->type) + "}",
-                           {"ByNamespace", "ByUser"});
-  if (spec.priority_level_configuration.name.empty()) errors.required(path / "priorityLevelConfiguration" / "name", "must reference a priority level");
+  if (spec.distinguisher_method && !(spec.distinguisher_method->type == "ByNamespace") && !(spec.distinguisher_method->type == "ByUser"))
+    errors.not_supported(path / "distinguisherMethod" / "type", "flowcontrol.FlowDistinguisherMethod{Type:" + quoted(spec.distinguisher_method->type) + "}",
+                         {"ByNamespace", "ByUser"});
+  const Str& level = spec.priority_level_configuration.name;
+  Path level_path = path / "priorityLevelConfiguration" / "name";
+  if (level.empty()) errors.required(level_path, "must reference a priority level");
+  else invalid_each(level_path, level, check_dns1123_subdomain(level), errors);
   for (size_t i = 0; i < spec.rules.size(); ++i) {
     const flow::PolicyRulesWithSubjects& rule = spec.rules[i];
     Path at = (path / "rules").index(i);
@@ -66,21 +148,8 @@ void validate_schema(const flow::FlowSchema& object, FieldErrors& errors) {
     for (size_t j = 0; j < rule.subjects.size(); ++j) validate_subject(rule.subjects[j], (at / "subjects").index(j), errors);
     if (rule.resource_rules.empty() && rule.non_resource_rules.empty())
       errors.required(at, "at least one of resourceRules and nonResourceRules has to be non-empty");
-    for (size_t j = 0; j < rule.resource_rules.size(); ++j) {
-      const flow::ResourcePolicyRule& policy = rule.resource_rules[j];
-      Path where = (at / "resourceRules").index(j);
-      if (policy.verbs.empty()) errors.required(where / "verbs", "verbs must contain at least one value");
-      if (policy.api_groups.empty()) errors.required(where / "apiGroups", "resource rules must supply at least one api group");
-      if (policy.resources.empty()) errors.required(where / "resources", "resource rules must supply at least one resource");
-      if (policy.namespaces.empty() && !policy.cluster_scope)
-        errors.required(where / "namespaces", "resource rules that are not cluster scoped must supply at least one namespace");
-    }
-    for (size_t j = 0; j < rule.non_resource_rules.size(); ++j) {
-      const flow::NonResourcePolicyRule& policy = rule.non_resource_rules[j];
-      Path where = (at / "nonResourceRules").index(j);
-      if (policy.verbs.empty()) errors.required(where / "verbs", "verbs must contain at least one value");
-      if (policy.non_resource_urls.empty()) errors.required(where / "nonResourceURLs", "nonResourceURLs must contain at least one value");
-    }
+    for (size_t j = 0; j < rule.resource_rules.size(); ++j) validate_resource_rule(rule.resource_rules[j], (at / "resourceRules").index(j), errors);
+    for (size_t j = 0; j < rule.non_resource_rules.size(); ++j) validate_path_rule(rule.non_resource_rules[j], (at / "nonResourceRules").index(j), errors);
   }
 }
 void validate_schema_update(const flow::FlowSchema& object, const flow::FlowSchema&, FieldErrors& errors) { validate_schema(object, errors); }

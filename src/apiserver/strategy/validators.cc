@@ -428,7 +428,7 @@ std::string go_quantity(const schema::Quantity& quantity) {
   bool zero = schema::QuantityValue::of(quantity).is_zero();
   if (zero) digits = "0", scale = 0;
   return "resource.Quantity{i:resource.int64Amount{value:" + digits + ", scale:" + std::to_string(scale) +
-         "}, d:resource.infDecAmount{Dec:(*inf.Dec)(nil)}, s:" + (zero ? "\"0\"" : "\"\"") + ", Format:" + quoted(format) + "}";
+         "}, d:resource.infDecAmount{Dec:(*inf.Dec)(nil)}, s:" + quoted(zero ? "0" : text) + ", Format:" + quoted(format) + "}";
 }
 std::string go_pointer_text(const Opt<Str>& text) { return text ? quoted(*text) : "null"; }
 
