@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""report.py focus AREAS_TSV AREA[,AREA]                 prints a regular expression that matches the area's tests
+"""report.py focus AREAS_TSV AREA[,AREA] parallel|serial  prints a regular expression that matches the area's tests of this sort
 report.py record REPORT_DIR RESULTS_TSV AREAS_TSV OUT.md  adds a run's results to the store and writes the counts
 
 RESULTS_TSV keeps the latest result of every test that was ever run: name, passed or failed, commit, date.
@@ -22,14 +22,16 @@ def read_areas(path):
     return areas
 
 
-def focus(areas_path, wanted):
+def focus(areas_path, wanted, sort):
     areas = read_areas(areas_path)
     names = list(areas) if wanted == "skeleton" else wanted.split(",")
     unknown = [name for name in names if name not in areas]
     if unknown:
         sys.exit(f"no such area: {', '.join(unknown)}; there are: {', '.join(areas)}")
-    tests = dict.fromkeys(test for name in names for test in areas[name])
-    print("|".join(re.sub(r"([.^$*+?{}\[\]\\|()/`])", r"\\\1", test).replace("\\/", "/").replace("\\`", ".") for test in tests))
+    tests = dict.fromkeys(test for name in names for test in areas[name] if ("[Serial]" in test) == (sort == "serial"))
+    # Some names have two spaces in a row; a regular expression that matches nothing stands for no test at all.
+    quoted = (re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", test).replace("`", ".").replace(" ", " +") for test in tests)
+    print("|".join(quoted) or "no test of this sort")
 
 
 def read_store(path):
@@ -45,7 +47,7 @@ def results_of(report):
     for file in pathlib.Path(report).rglob("junit*.xml"):
         for case in xml.parse(file).getroot().iter("testcase"):
             # "[It] [sig-node] Pods should ... [Conformance]"
-            name = re.sub(r"^\[It\] ", "", case.get("name", ""))
+            name = re.sub(r" +", " ", re.sub(r"^\[It\] ", "", case.get("name", "")))
             if not name.startswith("[sig-") or case.get("status") in ("skipped", "pending"):
                 continue
             if case.find("skipped") is not None:
@@ -93,7 +95,7 @@ def record(report, store_path, areas_path, out):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 4 and sys.argv[1] == "focus":
+    if len(sys.argv) == 5 and sys.argv[1] == "focus":
         focus(*sys.argv[2:])
     elif len(sys.argv) == 6 and sys.argv[1] == "record":
         record(*sys.argv[2:])

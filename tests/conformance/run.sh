@@ -38,15 +38,18 @@ if [ -z "${KUBECONFIG:-}" ]; then
 fi
 
 if [ -n "${AREA:-}" ]; then
-  FOCUS=$(python3 "$here/report.py" focus "$here/areas.tsv" "$AREA")
+  parallel=$(python3 "$here/report.py" focus "$here/areas.tsv" "$AREA" parallel)
+  serial=$(python3 "$here/report.py" focus "$here/areas.tsv" "$AREA" serial)
+else
+  parallel=${FOCUS:-\\[Conformance\\]}
+  serial="(?s)($parallel).*\\[Serial\\]|\\[Serial\\].*($parallel)"
 fi
-focus=${FOCUS:-\\[Conformance\\]}
 flags=(--kubeconfig="$KUBECONFIG" --provider=skeleton --node-os-distro=debian --disable-log-dump --num-nodes=1 --kubectl-path="$KNARR_KIT/bin/kubectl")
 suite() { # NAME GINKGO_FLAGS...: one run of the suite
   local name=$1
   shift
   ginkgo --no-color --timeout=4h --poll-progress-after=10m "$@" "$KNARR_KIT/bin/e2e.test" -- "${flags[@]}" --report-dir="$report/$name" > "$report/$name.log" 2>&1 || true
 }
-suite parallel --nodes="${WORKERS:-4}" --focus="$focus" --skip="\\[Serial\\]|\\[Disruptive\\]${SKIP:+|$SKIP}"
-suite serial --focus="(?s)($focus).*\\[Serial\\]|\\[Serial\\].*($focus)" ${SKIP:+--skip="$SKIP"}
+suite parallel --nodes="${WORKERS:-4}" --focus="$parallel" --skip="\\[Serial\\]|\\[Disruptive\\]${SKIP:+|$SKIP}"
+suite serial --focus="$serial" ${SKIP:+--skip="$SKIP"}
 exec python3 "$here/report.py" record "$report" "$here/results.tsv" "$here/areas.tsv" docs/conformance.md
