@@ -37,12 +37,16 @@ PodPtr Kubelet::Impl::pod(std::string_view ns, std::string_view name) {
 std::string Kubelet::Impl::container_id(std::string_view pod_uid, std::string_view container, bool previous) {
   auto it = workers.find(pod_uid);
   if (it == workers.end()) return {};
-  bool skipped = false;
-  for (const ContainerRecord& record : it->second->record().containers) {
-    if (record.name != container) continue;
-    if (!previous) return record.id;
-    if (skipped && record.state == CriContainerState::kExited) return record.id;
-    skipped = true;
+  if (!previous) {
+    const ContainerRecord* newest = it->second->record().newest(container);
+    return newest == nullptr ? std::string() : newest->id;
+  }
+  // What the status calls the last one: while a container waits for its restart that is the newest there is.
+  const core::PodStatus* status = statuses->get(pod_uid);
+  if (status == nullptr) return {};
+  for (const auto* list : {&status->container_statuses, &status->init_container_statuses, &status->ephemeral_container_statuses}) {
+    for (const core::ContainerStatus& item : *list)
+      if (item.name == container && item.last_state.terminated) return std::string(bare_id(item.last_state.terminated->container_id));
   }
   return {};
 }

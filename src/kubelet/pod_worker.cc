@@ -303,6 +303,10 @@ Task<void> PodWorker::sync() {
       context_.volumes.pod_updated(pod_);
       volumes_for_ = pod_;
     }
+    if (!volumes_ && !resuming_volumes_ && !ending()) {
+      resuming_volumes_ = true;
+      spawn(context_.executor, resume_volumes(shared_from_this()));
+    }
     parts_.probes.add_pod(pod_);
     past_deadline();  // the start time may be new
     co_return;

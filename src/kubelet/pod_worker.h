@@ -76,6 +76,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Task<bool> make_sandbox(const PodActions& actions);
   Task<bool> prepare_volumes();
   Task<void> prepare_volumes_into(std::shared_ptr<std::optional<Result<MountedVolumes>>> slot);
+  static Task<void> resume_volumes(std::shared_ptr<PodWorker> self);
   Task<bool> make_cgroup();
   Task<bool> start(const core::Container* container, const PodActions& actions, std::string target_id);
   bool in_crash_backoff(const core::Container& container);
@@ -108,7 +109,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   State state_ = State::kSyncing;
   Notifier work_;
   bool dirty_ = true, reload_ = false, gone_ = false, admitted_ = false, completed_ = false, cgroup_made_ = false, volumes_released_ = false,
-       finished_ = false;
+       finished_ = false, resuming_volumes_ = false;
   std::vector<std::string> changed_ids_;
   std::optional<MonoTime> wake_at_;
   StartFailures failures_;

@@ -29,6 +29,16 @@ Task<bool> PodWorker::prepare_volumes() {
   co_return true;
 }
 
+// A pod that ran before we started: its volumes are there, but nothing keeps their content current yet.
+Task<void> PodWorker::resume_volumes(std::shared_ptr<PodWorker> self) {
+  PodPtr version = self->pod_;
+  auto mounted = co_await self->context_.volumes.prepare(version);
+  self->resuming_volumes_ = false;
+  if (!mounted.ok() || self->volumes_) co_return;
+  self->volumes_ = std::move(*mounted);
+  self->volumes_for_ = version;
+}
+
 Task<bool> PodWorker::make_cgroup() {
   if (cgroup_made_ || !context_.config.cgroups_per_qos) co_return true;
   std::string parent = context_.cgroups.pod_parent(*pod_);
