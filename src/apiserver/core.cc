@@ -320,9 +320,11 @@ Task<Status> Core::dispatch(RequestContext& context) {
     // Resources without storage of their own (reviews, bindings) are handlers too, under the empty name.
     for (const SubresourceHandler& handler : subresource_handlers()) {
       if (handler.group != info.group || handler.resource != info.resource || !handler.subresource.empty() || handler.handle == nullptr) continue;
-      // They answer plain objects only: 406 for those who want a table.
-      auto format = negotiate_output(context.request.headers.get("Accept"), Offers{});
-      if (!format.ok()) co_return format.status();
+      // What cannot be listed is answered as a plain object only: 406 for those who want a table.
+      if ((context.resource->verbs & schema::kList) == 0) {
+        auto format = negotiate_output(context.request.headers.get("Accept"), Offers{});
+        if (!format.ok()) co_return format.status();
+      }
       Status status = co_await handler.handle(context);
       co_return status;
     }
