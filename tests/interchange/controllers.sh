@@ -80,9 +80,11 @@ for pod in json.load(sys.stdin)["items"]:
 '
 }
 rollout() { for _ in $(seq 20); do play_kubelet "$1"; kubectl -n "$1" rollout status "deploy/$2" --timeout=300ms > /dev/null 2>&1 && return; done; }
-node_status() {  # READY: as the kubelet would post it, with the time of now
-  kubectl patch node n1 --subresource=status -p "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"$1\",\"reason\":\"R\",\"message\":\"m\",\"lastHeartbeatTime\":\"$(date -u +%FT%TZ)\",\"lastTransitionTime\":\"$(date -u +%FT%TZ)\"}]}}" > /dev/null
+node_ready() {  # NODE: as its kubelet would post it, with the time of now
+  local now; now=$(date -u +%FT%TZ)
+  kubectl patch node "$1" --subresource=status -p "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"reason\":\"R\",\"message\":\"m\",\"lastHeartbeatTime\":\"$now\",\"lastTransitionTime\":\"$now\"}]}}" > /dev/null 2>&1
 }
+heartbeat() { while node_ready "$1"; do sleep 2; done; }
 deployment() {  # NAMESPACE NAME REPLICAS IMAGE
   cat << Y
 apiVersion: apps/v1
@@ -119,7 +121,9 @@ apiVersion: v1
 kind: Node
 metadata: {name: n1, labels: {topology.kubernetes.io/zone: z1, kubernetes.io/os: linux}}
 Y
-node_status True
+node_ready n1
+heartbeat n1 & HEART=$!
+PIDS+=($HEART)
 expect "pod CIDR" 5 10.244.0.0/24 get '{.spec.podCIDR}' node n1
 expect "beta label" 5 linux get '{.metadata.labels.beta\.kubernetes\.io/os}' node n1
 
@@ -252,15 +256,17 @@ kind: Node
 metadata: {name: n2}
 Y
 deployment c one 1 x:1 | kubectl apply -f - > /dev/null
-node_status True
 rollout c one
-kubectl patch node n2 --subresource=status -p "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"lastHeartbeatTime\":\"$(date -u +%FT%TZ)\"}]}}" > /dev/null
-(while sleep 2; do kubectl patch node n2 --subresource=status -p "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"lastHeartbeatTime\":\"$(date -u +%FT%TZ)\"}]}}" > /dev/null 2>&1; done) &
+node_ready n2
+heartbeat n2 &
 PIDS+=($!)
+kill $HEART
 expect "unknown" 20 "Unknown NodeStatusUnknown" get '{.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].reason}' node n1
 expect "tainted" 20 "NoExecute NoSchedule" bash -c "kubectl get node n1 -o 'jsonpath={range .spec.taints[?(@.key==\"node.kubernetes.io/unreachable\")]}{.effect}{\"\\n\"}{end}' | sort | xargs"
 expect "pod is not ready" 10 False get '{.items[0].status.conditions[?(@.type=="Ready")].status}' -n c pods -l app=one
-node_status True
+node_ready n1
+heartbeat n1 &
+PIDS+=($!)
 expect "reachable again" 15 "" get '{.spec.taints[*].key}' node n1
 kubectl delete node n2 > /dev/null
 
