@@ -4,6 +4,7 @@
 
 #include "api/apiregistration_v1.h"
 #include "apiserver/bootstrap/bootstrap.h"
+#include "schema/time.h"
 
 namespace knarr::apiserver::bootstrap {
 
@@ -83,7 +84,7 @@ Task<Status> report_api_services(ApiServer& server) {
     auto& condition = service.status.conditions.emplace_back();
     condition.type = "Available";
     condition.status = "True";
-    condition.last_transition_time = schema::Time::from_unix(std::chrono::floor<std::chrono::seconds>(server.clock().now()).time_since_epoch().count());
+    condition.last_transition_time = schema::to_time(server.clock().now());
     condition.reason = "Local";
     condition.message = "Local APIServices are always available";
     std::string subresource = "status";

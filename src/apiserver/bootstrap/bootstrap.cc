@@ -106,10 +106,13 @@ Task<Status> bootstrap_cluster(ApiServer& server) {
   add_rbac_policy(rest);
   add_flow_control(rest);
   add_api_services(rest);
+  add_token_tracking(server.clock(), rest);
   CO_TRY(add_authentication_config(server.options(), rest));
   status = co_await ensure_all(server, std::move(rest));
   if (!status.ok()) co_return status;
   status = co_await report_api_services(server);
+  if (!status.ok()) co_return status;
+  status = co_await report_flow_schemas(server);
   if (!status.ok()) co_return status;
   status = co_await reconcile_kubernetes_service(server);
   co_return status;

@@ -35,6 +35,8 @@ void add_flow_control(std::vector<Wanted>& wanted);
 void add_api_services(std::vector<Wanted>& wanted);
 Status add_authentication_config(const Options& options, std::vector<Wanted>& wanted);
 Task<Status> report_api_services(ApiServer& server);      // their condition Available
+Task<Status> report_flow_schemas(ApiServer& server);      // their condition Dangling
+void add_token_tracking(const Clock& clock, std::vector<Wanted>& wanted);
 Task<Status> reconcile_kubernetes_service(ApiServer& server);
 
 extern const char kRbacPolicy[];  // rbac_policy_data.cc

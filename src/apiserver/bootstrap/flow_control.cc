@@ -2,6 +2,8 @@
 // Priority levels and flow schemas that every cluster has (upstream: apiserver/pkg/apis/flowcontrol/bootstrap).
 #include "api/flowcontrol_v1beta3.h"
 #include "apiserver/bootstrap/bootstrap.h"
+#include "apiserver/field_errors.h"
+#include "schema/time.h"
 
 namespace knarr::apiserver::bootstrap {
 
@@ -141,6 +143,30 @@ void add_schemas(std::vector<Wanted>& wanted) {
 }
 
 }  // namespace
+
+Task<Status> report_flow_schemas(ApiServer& server) {
+  std::vector<flow::FlowSchema> silent;
+  server.for_each_cached("flowcontrol.apiserver.k8s.io", "flowschemas", "", [&](const schema::Object& object) {
+    const auto* found = object.as<flow::FlowSchema>();
+    if (found != nullptr && found->status.conditions.empty()) silent.push_back(*found);
+  });
+  for (flow::FlowSchema& each : silent) {
+    std::string level = each.spec.priority_level_configuration.name.str();
+    bool there = server.cached<flow::PriorityLevelConfiguration>("", level) != nullptr;
+    auto& condition = each.status.conditions.emplace_back();
+    condition.type = "Dangling";
+    condition.status = there ? "False" : "True";
+    condition.last_transition_time = schema::to_time(server.clock().now());
+    condition.reason = there ? "Found" : "NotFound";
+    condition.message = "This FlowSchema references the PriorityLevelConfiguration object named " + quoted(level) +
+                        (there ? " and it exists" : " but there is no such object");
+    std::string subresource = "status";
+    flow::FlowSchema value = std::move(each);
+    auto updated = co_await server.loopback().update(std::move(value), std::move(subresource));
+    if (!updated.ok() && updated.status().reason() != "Conflict") co_return updated.status();
+  }
+  co_return Status();
+}
 
 void add_flow_control(std::vector<Wanted>& wanted) {
   add_levels(wanted);

@@ -6,6 +6,7 @@
 #include "apiserver/errors.h"
 #include "apiserver/strategy/validators.h"
 #include "base/files.h"
+#include "schema/time.h"
 
 namespace knarr::apiserver::bootstrap {
 
@@ -146,6 +147,15 @@ Task<Status> reconcile_kubernetes_service(ApiServer& server) {
   if (!status.ok()) co_return status;
   status = co_await reconcile_slice(server);
   co_return status;
+}
+
+// Since when the use of legacy tokens is noted: "2023-11-24".
+void add_token_tracking(const Clock& clock, std::vector<Wanted>& wanted) {
+  core::ConfigMap config;
+  config.metadata.namespace_ = "kube-system";
+  config.metadata.name = "kube-apiserver-legacy-service-account-token-tracking";
+  config.data["since"] = schema::format_time(schema::to_time(clock.now())).substr(0, 10);
+  wanted.push_back(want(std::move(config)));
 }
 
 Status add_authentication_config(const Options& options, std::vector<Wanted>& wanted) {

@@ -64,6 +64,8 @@ void validate_controller_status(const core::ReplicationController& controller, c
 }
 void warn_controller(WriteContext& context, const core::ReplicationController& controller, const core::ReplicationController* old) {
   if (old == nullptr) warn_of_name(context, controller.metadata.name);
+  if (controller.spec.template_)
+    template_warnings(*controller.spec.template_, controller, old, Path("spec") / "template", context.warnings);
 }
 
 // ---- ReplicaSet -----------------------------------------------------------------------------------------------------------------
@@ -101,6 +103,7 @@ void validate_replica_set_update(const apps::ReplicaSet& set, const apps::Replic
 void validate_replica_set_status(const apps::ReplicaSet& set, const apps::ReplicaSet&, FieldErrors& errors) { validate_replica_status(set.status, errors); }
 void warn_replica_set(WriteContext& context, const apps::ReplicaSet& set, const apps::ReplicaSet* old) {
   if (old == nullptr) warn_of_name(context, set.metadata.name);
+  template_warnings(set.spec.template_, set, old, Path("spec") / "template", context.warnings);
 }
 
 // ---- Deployment -----------------------------------------------------------------------------------------------------------------
@@ -178,6 +181,7 @@ void validate_deployment_status(const apps::Deployment& deployment, const apps::
 }
 void warn_deployment(WriteContext& context, const apps::Deployment& deployment, const apps::Deployment* old) {
   if (old == nullptr) warn_of_name(context, deployment.metadata.name);
+  template_warnings(deployment.spec.template_, deployment, old, Path("spec") / "template", context.warnings);
 }
 
 // ---- ControllerRevision ---------------------------------------------------------------------------------------------------------

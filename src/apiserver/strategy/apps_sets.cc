@@ -212,6 +212,19 @@ void validate_stateful_set_status(const apps::StatefulSet& set, const apps::Stat
   validate_collision_count(status.collision_count, old.status.collision_count, errors);
 }
 
+void warn_daemon_set(WriteContext& context, const apps::DaemonSet& set, const apps::DaemonSet* old) {
+  if (old == nullptr || !(set.spec.template_ == old->spec.template_))
+    pod_warnings(set.spec.template_.spec, set.spec.template_.metadata, Path("spec") / "template", context.warnings);
+}
+void warn_stateful_set(WriteContext& context, const apps::StatefulSet& set, const apps::StatefulSet* old) {
+  Path spec("spec");
+  template_warnings(set.spec.template_, set, old, spec / "template", context.warnings);
+  for (size_t i = 0; i < set.spec.volume_claim_templates.size(); ++i) {
+    Path at = (spec / "volumeClaimTemplates").index(i);
+    claim_warnings(set.spec.volume_claim_templates[i].spec, old == nullptr ? at : at / "Spec", context.warnings);
+  }
+}
+
 constexpr Strategy kStrategies[] = {
     {.group = "apps",
      .plural = "daemonsets",
@@ -220,6 +233,7 @@ constexpr Strategy kStrategies[] = {
      .prepare_update = erase_update<&prepare_daemon_set_update>,
      .validate = erase_validate<&validate_daemon_set>,
      .validate_update = erase_validate_update<&validate_daemon_set_update>,
+     .warnings = erase_warnings<&warn_daemon_set>,
      .prepare_status = erase_update<&prepare_daemon_set_status>,
      .validate_status = erase_validate_update<&validate_daemon_set_status>,
      .has_generation = true,
@@ -231,7 +245,9 @@ constexpr Strategy kStrategies[] = {
      .prepare_update = erase_update<&prepare_stateful_set_update>,
      .validate = erase_validate<&validate_stateful_set>,
      .validate_update = erase_validate_update<&validate_stateful_set_update>,
+     .warnings = erase_warnings<&warn_stateful_set>,
      .validate_status = erase_validate_update<&validate_stateful_set_status>,
+     .name_problems = &name_is_dns_label,
      .has_generation = true,
      .has_status = true},
 };

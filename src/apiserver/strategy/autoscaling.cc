@@ -29,6 +29,10 @@ void default_rules(schema::Box<scaling::HPAScalingRules>& box, bool up) {
   add_policy(rules, "Percent", 100);
 }
 void defaults(Autoscaler& object) {
+  // v1 keeps what it has no fields for in annotations; nobody else may set them.
+  for (std::string_view key : {"autoscaling.alpha.kubernetes.io/metrics", "autoscaling.alpha.kubernetes.io/behavior",
+                               "autoscaling.alpha.kubernetes.io/current-metrics", "autoscaling.alpha.kubernetes.io/conditions"})
+    object.metadata.annotations.erase(key);
   apply_table_defaults(object);
   if (object.spec.metrics.empty()) {
     scaling::MetricSpec& metric = object.spec.metrics.emplace_back();

@@ -61,9 +61,10 @@ void generate_selector(batch::Job& job) {
 }
 void prepare_job(WriteContext&, batch::Job& job) {
   drop_disabled(job.spec, nullptr);
+  // Labels that were defaulted from the template stay its labels: upstream's share one map.
+  bool shared = job.metadata.labels.empty() || job.metadata.labels == job.spec.template_.metadata.labels;
   if (!job.spec.manual_selector.value_or(false)) generate_selector(job);
-  // Upstream's defaults do this at the next read.
-  if (job.metadata.labels.empty()) job.metadata.labels = job.spec.template_.metadata.labels;
+  if (shared) job.metadata.labels = job.spec.template_.metadata.labels;
 }
 void prepare_job_update(WriteContext&, batch::Job& job, const batch::Job& old) { drop_disabled(job.spec, &old.spec); }
 
@@ -308,6 +309,12 @@ void validate_job_status(const batch::Job& job, const batch::Job&, FieldErrors& 
 }
 void warn_job(WriteContext& context, const batch::Job& job, const batch::Job* old) {
   if (old == nullptr) warn_of_name(context, job.metadata.name);
+  if (old != nullptr && old->metadata.generation == job.metadata.generation) return;
+  const batch::JobSpec& spec = job.spec;
+  if (spec.completion_mode && *spec.completion_mode == "Indexed" && spec.completions.value_or(0) > 100000 && spec.parallelism.value_or(0) > 10000)
+    context.warnings.push_back("spec: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes "
+                               "might not be able to track completedIndexes when a big number of indexes fail");
+  pod_warnings(spec.template_.spec, spec.template_.metadata, Path("spec") / "template", context.warnings);
 }
 
 // ---- CronJob --------------------------------------------------------------------------------------------------------------------

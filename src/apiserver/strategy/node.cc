@@ -102,6 +102,11 @@ void validate_update(const core::Node& node, const core::Node& old, FieldErrors&
   validate_changes(node, old, errors);
 }
 
+void warn(WriteContext& context, const core::Node& node, const core::Node*) {
+  if (node.spec.config_source) context.warnings.push_back("spec.configSource: the feature is removed");
+  if (!node.spec.external_id.empty()) context.warnings.push_back("spec.externalID: this field is deprecated, and is unused by Kubernetes");
+}
+
 constexpr Strategy kStrategies[] = {
     {.group = "",
      .plural = "nodes",
@@ -110,6 +115,7 @@ constexpr Strategy kStrategies[] = {
      .prepare_update = erase_update<&prepare_update>,
      .validate = erase_validate<&validate>,
      .validate_update = erase_validate_update<&validate_update>,
+     .warnings = erase_warnings<&warn>,
      .prepare_status = erase_update<&prepare_status>,
      .validate_status = erase_validate_update<&validate_changes>},
 };

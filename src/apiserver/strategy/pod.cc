@@ -10,6 +10,12 @@ namespace knarr::apiserver {
 namespace {
 
 void defaults(core::Pod& pod) {
+  // Not defaults, but what upstream's conversion does to every pod that comes in.
+  for (std::string_view key : {"pod.beta.kubernetes.io/init-containers", "pod.alpha.kubernetes.io/init-containers",
+                               "pod.beta.kubernetes.io/init-container-statuses", "pod.alpha.kubernetes.io/init-container-statuses"})
+    pod.metadata.annotations.erase(key);
+  auto& grace = pod.spec.termination_grace_period_seconds;
+  if (grace && *grace < 0) grace = 1;
   apply_table_defaults(pod);
   default_pod(pod);
 }
@@ -54,6 +60,7 @@ void warn(WriteContext& context, const core::Pod& pod, const core::Pod* old) {
   if (!problems.empty())
     context.warnings.push_back("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is "
                                "recommended: [" + join(problems, " ") + "]");
+  pod_warnings(pod.spec, pod.metadata, Path(), context.warnings);
 }
 
 void default_template(core::PodTemplate& object) {
@@ -69,6 +76,10 @@ void validate_template(const core::PodTemplate& object, FieldErrors& errors) {
 }
 void validate_template_update(const core::PodTemplate& object, const core::PodTemplate& old, FieldErrors& errors) {
   validate_pod_template(object.template_, Path("template"), pod_options(&old.template_.spec, &old.template_.metadata), errors);
+}
+
+void warn_template(WriteContext& context, const core::PodTemplate& object, const core::PodTemplate* old) {
+  template_warnings(object.template_, object, old, Path("template"), context.warnings);
 }
 
 constexpr Strategy kStrategies[] = {
@@ -92,6 +103,7 @@ constexpr Strategy kStrategies[] = {
      .prepare_update = erase_update<&prepare_template_update>,
      .validate = erase_validate<&validate_template>,
      .validate_update = erase_validate_update<&validate_template_update>,
+     .warnings = erase_warnings<&warn_template>,
      .has_generation = true,
      .returns_deleted_object = true},
 };

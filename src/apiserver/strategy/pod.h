@@ -65,6 +65,17 @@ void validate_binding(const core::Binding& binding, FieldErrors& errors);
 // metadata and spec of a pod, as every one of the above does first.
 void validate_pod_metadata_and_spec(const core::Pod& pod, const PodOptions& options, FieldErrors& errors);
 
+// Texts for Warning headers. `root` is where metadata and spec are: "" of a pod, "spec.template".
+void pod_warnings(const core::PodSpec& spec, const meta::ObjectMeta& metadata, const Path& root, std::vector<std::string>& out);
+std::string_view deprecated_node_label(std::string_view key);  // "" when it is not
+void node_term_warnings(const core::NodeSelectorTerm& term, const Path& path, std::vector<std::string>& out);
+void claim_warnings(const core::PersistentVolumeClaimSpec& spec, const Path& path, std::vector<std::string>& out);
+// Of the template of a workload that is made, or whose spec has changed.
+template <class T>
+void template_warnings(const core::PodTemplateSpec& made, const T& object, const T* old, const Path& root, std::vector<std::string>& out) {
+  if (old == nullptr || old->metadata.generation != object.metadata.generation) pod_warnings(made.spec, made.metadata, root, out);
+}
+
 // Parts, by file.
 using VolumeIndex = std::map<std::string_view, const core::VolumeSource*>;
 VolumeIndex validate_volumes(const List<core::Volume>& volumes, const meta::ObjectMeta* metadata, const Path& path, const PodOptions& options,

@@ -253,6 +253,7 @@ constexpr Strategy kStrategies[] = {
      .prepare_update = erase_update<&prepare_update>,
      .validate = erase_validate<&validate_service>,
      .validate_update = erase_validate_update<&validate_service_update>,
+     .warnings = erase_warnings<&warn_service>,
      .prepare_status = erase_update<&prepare_status>,
      .validate_status = erase_validate_update<&validate_service_status>,
      .before_write = erase_before_write<&before_write>,

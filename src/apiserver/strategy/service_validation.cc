@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apiserver/strategy/service.h"
 
+#include <arpa/inet.h>
+
 #include <set>
 
 #include "apiserver/strategy/service_allocator.h"
@@ -270,6 +272,47 @@ void validate_service(const core::Service& service, FieldErrors& errors) {
   if (spec.type == "LoadBalancer" && !spec.allocate_load_balancer_node_ports) errors.required(Path("allocateLoadBalancerNodePorts"));
   validate_balancer_class(service, nullptr, errors);
   validate_traffic(service, path, errors);
+}
+
+// IPv4 with leading zeros, and IPv6 in other than the canonical spelling.
+void warn_of_ip(std::string_view text, std::string_view whole, const Path& path, std::string_view what, std::vector<std::string>& out) {
+  auto address = parse_ip(text);
+  if (!address) return;
+  if (!address->v6) {
+    bool leading = false;
+    for (size_t i = 0; i + 1 < text.size(); ++i)
+      leading |= text[i] == '0' && (i == 0 || text[i - 1] == '.') && text[i + 1] >= '0' && text[i + 1] <= '9';
+    if (!leading) return;
+    std::string problem = "ParseAddr(" + quoted(text) + "): IPv4 field has octet with leading zero";
+    if (whole != text) problem = "netip.ParsePrefix(" + quoted(whole) + "): " + problem;
+    out.push_back(path.text() + ": IP " + std::string(what) + " was accepted, but will be invalid in a future Kubernetes release: " + problem);
+    return;
+  }
+  char printed[INET6_ADDRSTRLEN];
+  if (inet_ntop(AF_INET6, address->bytes.data(), printed, sizeof printed) == nullptr || text == printed) return;
+  std::string canonical = std::string(printed) + std::string(whole.substr(text.size()));
+  out.push_back(path.text() + ": IPv6 " + std::string(what) + " " + quoted(whole) + " is not in RFC 5952 canonical format (" + quoted(canonical) +
+                "), which may cause controller apply-loops");
+}
+
+void warn_service(WriteContext& context, const core::Service& service, const core::Service*) {
+  const core::ServiceSpec& spec = service.spec;
+  std::vector<std::string>& out = context.warnings;
+  Path path("spec");
+  if (service.metadata.annotations.contains("service.kubernetes.io/topology-aware-hints"))
+    out.push_back("annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead");
+  auto each = [&](const List<Str>& list, std::string_view field) {
+    for (size_t i = 0; i < list.size(); ++i)
+      warn_of_ip(list[i].view().substr(0, list[i].view().find('/')), list[i], (path / field).index(i),
+                 field == "loadBalancerSourceRanges" ? "prefix" : "address", out);
+  };
+  each(spec.cluster_ips, "clusterIPs");
+  each(spec.external_ips, "externalIPs");
+  if (!spec.load_balancer_ip.empty()) warn_of_ip(spec.load_balancer_ip, spec.load_balancer_ip, path / "loadBalancerIP", "address", out);
+  each(spec.load_balancer_source_ranges, "loadBalancerSourceRanges");
+  bool external = spec.type == "ExternalName";
+  if (external && !spec.external_ips.empty()) out.push_back("spec.externalIPs is ignored when spec.type is \"ExternalName\"");
+  if (!external && !spec.external_name.empty()) out.push_back("spec.externalName is ignored when spec.type is not \"ExternalName\"");
 }
 
 void validate_service_update(const core::Service& service, const core::Service& old, FieldErrors& errors) {

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "api/storage_v1.h"
+#include "apiserver/strategy/pod.h"
 #include "apiserver/strategy/strategies.h"
 #include "apiserver/strategy/table_defaults.h"
 #include "apiserver/strategy/volume.h"
@@ -77,10 +78,7 @@ void validate_class_update(const storage::StorageClass& object, const storage::S
 // ---- CSIDriver ------------------------------------------------------------------------------------------------------------------
 
 void default_driver(storage::CSIDriver& object) { apply_table_defaults(object); }
-// Gate SELinuxMountReadWriteOncePod is off.
-void prepare_driver(WriteContext&, storage::CSIDriver& object) { object.spec.se_linux_mount.reset(); }
 void prepare_driver_update(WriteContext&, storage::CSIDriver& object, const storage::CSIDriver& old) {
-  if (!old.spec.se_linux_mount) object.spec.se_linux_mount.reset();
   bool counts = !(object.spec.token_requests == old.spec.token_requests) || !(object.spec.requires_republish == old.spec.requires_republish) ||
                 !(object.spec.se_linux_mount == old.spec.se_linux_mount);
   if (counts) object.metadata.generation = old.metadata.generation + 1;
@@ -207,17 +205,29 @@ void prepare_attachment_status(WriteContext&, storage::VolumeAttachment& object,
 }
 
 constexpr std::string_view kGroup = "storage.k8s.io";
+void warn_class(WriteContext& context, const storage::StorageClass& object, const storage::StorageClass*) {
+  for (size_t i = 0; i < object.allowed_topologies.size(); ++i) {
+    const auto& terms = object.allowed_topologies[i].match_label_expressions;
+    for (size_t j = 0; j < terms.size(); ++j) {
+      std::string_view text = deprecated_node_label(terms[j].key);
+      if (text.empty()) continue;
+      Path path = (Path("allowedTopologies").index(i) / "matchLabelExpressions").index(j) / "key";
+      context.warnings.push_back(path.text() + ": " + std::string(text));
+    }
+  }
+}
+
 constexpr Strategy kStrategies[] = {
     {.group = kGroup,
      .plural = "storageclasses",
      .defaults = erase_defaults<&default_class>,
      .validate = erase_validate<&validate_class>,
      .validate_update = erase_validate_update<&validate_class_update>,
+     .warnings = erase_warnings<&warn_class>,
      .returns_deleted_object = true},
     {.group = kGroup,
      .plural = "csidrivers",
      .defaults = erase_defaults<&default_driver>,
-     .prepare_create = erase_create<&prepare_driver>,
      .prepare_update = erase_update<&prepare_driver_update>,
      .validate = erase_validate<&validate_driver>,
      .validate_update = erase_validate_update<&validate_driver_update>,

@@ -284,6 +284,27 @@ void validate_volume_update(const core::PersistentVolume& volume, const core::Pe
     errors.invalid(Path("nodeAffinity"), "core.VolumeNodeAffinity", "field is immutable, except for updating from beta label to GA");
 }
 
+void warn_volume(WriteContext& context, const core::PersistentVolume& volume, const core::PersistentVolume*) {
+  std::vector<std::string>& out = context.warnings;
+  if (volume.metadata.annotations.contains("volume.beta.kubernetes.io/storage-class"))
+    out.push_back("metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use \"storageClassName\" attribute instead");
+  if (volume.spec.node_affinity && volume.spec.node_affinity->required) {
+    const auto& terms = volume.spec.node_affinity->required->node_selector_terms;
+    for (size_t i = 0; i < terms.size(); ++i)
+      node_term_warnings(terms[i], (Path("spec") / "nodeAffinity" / "required" / "nodeSelectorTerms").index(i), out);
+  }
+  const core::PersistentVolumeSource& source = volume.spec.persistent_volume_source;
+  if (source.cephfs) out.push_back("spec.cephfs: deprecated in v1.28, non-functional in v1.31+");
+  if (source.photon_persistent_disk) out.push_back("spec.photonPersistentDisk: deprecated in v1.11, non-functional in v1.16+");
+  if (source.scale_io) out.push_back("spec.scaleIO: deprecated in v1.16, non-functional in v1.22+");
+  if (source.storageos) out.push_back("spec.storageOS: deprecated in v1.22, non-functional in v1.25+");
+  if (source.glusterfs) out.push_back("spec.glusterfs: deprecated in v1.25, non-functional in v1.26+");
+  if (source.rbd) out.push_back("spec.rbd: deprecated in v1.28, non-functional in v1.31+");
+}
+void warn_claim(WriteContext& context, const core::PersistentVolumeClaim& claim, const core::PersistentVolumeClaim*) {
+  claim_warnings(claim.spec, Path("spec"), context.warnings);
+}
+
 constexpr Strategy kStrategies[] = {
     {.group = "",
      .plural = "persistentvolumes",
@@ -292,6 +313,7 @@ constexpr Strategy kStrategies[] = {
      .prepare_update = erase_update<&prepare_volume_update>,
      .validate = erase_validate<&validate_volume>,
      .validate_update = erase_validate_update<&validate_volume_update>,
+     .warnings = erase_warnings<&warn_volume>,
      .prepare_status = erase_update<&prepare_volume_status>,
      .has_status = true,
      .returns_deleted_object = true},
@@ -302,6 +324,7 @@ constexpr Strategy kStrategies[] = {
      .prepare_update = erase_update<&prepare_claim_update>,
      .validate = erase_validate<&validate_claim>,
      .validate_update = erase_validate_update<&validate_claim_update>,
+     .warnings = erase_warnings<&warn_claim>,
      .prepare_status = erase_update<&prepare_claim_status>,
      .validate_status = erase_validate_update<&validate_claim_status>,
      .has_status = true,
