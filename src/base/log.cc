@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <spdlog/spdlog.h>
+#include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <atomic>
@@ -15,14 +16,18 @@ std::atomic<LogLevel> level{LogLevel::kInfo};
 std::mutex sink_mutex;
 std::function<void(std::string_view)> sink;
 
-spdlog::logger& logger() {
-  static const std::shared_ptr<spdlog::logger> instance = [] {
-    auto made = spdlog::stderr_logger_mt("knarr");
-    made->set_pattern("%L%m%d %H:%M:%S.%f %P %v");  // klog's head
-    made->set_level(spdlog::level::trace);
-    return made;
-  }();
-  return *instance;
+std::shared_ptr<spdlog::logger> make_logger(spdlog::sink_ptr to) {
+  auto made = std::make_shared<spdlog::logger>("knarr", std::move(to));
+  made->set_pattern("%L%m%d %H:%M:%S.%f %P %v");  // klog's head
+  made->set_level(spdlog::level::trace);
+  made->flush_on(spdlog::level::info);
+  return made;
+}
+
+// Replaced by set_log_file before other threads start; read by all afterwards.
+std::shared_ptr<spdlog::logger>& logger() {
+  static std::shared_ptr<spdlog::logger> instance = make_logger(std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  return instance;
 }
 
 void append_quoted(std::string& out, std::string_view text) {
@@ -56,10 +61,20 @@ void log_at(LogLevel at, std::string_view message, LogFields fields) {
   }
   static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::err, spdlog::level::warn,
                                                           spdlog::level::info, spdlog::level::debug};
-  logger().log(kLevels[static_cast<int>(at)], "{}", line);
+  logger()->log(kLevels[static_cast<int>(at)], "{}", line);
 }
 
 void set_log_level(LogLevel to) { level = to; }
+
+Status set_log_file(const std::string& path) {
+  constexpr size_t kMaxBytes = 10 << 20, kFiles = 2;
+  try {
+    logger() = make_logger(std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, kMaxBytes, kFiles));
+  } catch (const spdlog::spdlog_ex& error) {
+    return Status::error(std::string("log file: ") + error.what());
+  }
+  return {};
+}
 
 void set_log_sink(std::function<void(std::string_view)> to) {
   std::lock_guard lock(sink_mutex);

@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/status.h"
+
 namespace knarr {
 
 struct LogField {
@@ -34,6 +36,8 @@ inline void log_warning(std::string_view m, LogFields f = {}) { log_at(LogLevel:
 inline void log_info(std::string_view m, LogFields f = {}) { log_at(LogLevel::kInfo, m, f); }
 inline void log_debug(std::string_view m, LogFields f = {}) { log_at(LogLevel::kDebug, m, f); }
 void set_log_level(LogLevel level);
+// Lines go to this file from now on: at most three of 10 MB each, the oldest thrown away.
+Status set_log_file(const std::string& path);
 void set_log_sink(std::function<void(std::string_view line)> sink);
 
 }  // namespace knarr

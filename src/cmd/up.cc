@@ -36,6 +36,7 @@ struct UpOptions {
   std::string runtime_endpoint;              // "" = a containerd of our own
   std::string cgroup_root;
   int kubelet_port = 10250;
+  bool log_to_stderr = false;                // else to DATA_DIR/knarr.log
 };
 
 std::string host_name() {
@@ -131,6 +132,7 @@ class Cluster {
     if (options_.node_name.empty()) options_.node_name = host_name();
     if (options_.node_ip.empty()) options_.node_ip = first_address();
     TRY(make_dirs(options_.data_dir, 0711));
+    if (!options_.log_to_stderr) TRY(set_log_file(options_.data_dir + "/knarr.log"));
     ClusterFilesOptions files;
     files.data_dir = options_.data_dir;
     files.node_name = options_.node_name;
@@ -278,8 +280,9 @@ class Cluster {
 
   void print_ready() const {
     stages_.done("node " + options_.node_name + " Ready");
-    std::printf("ready in %lld ms\n\n  export KUBECONFIG=%s\n  kubectl get nodes\n  kubectl run hello --image=knarr/demo:1.0 --port=8080\n\n",
-                static_cast<long long>(stages_.millis()), options_.kubeconfig.c_str());
+    std::printf("ready in %lld ms\n\n  export KUBECONFIG=%s\n  kubectl get nodes\n  kubectl run hello --image=knarr/demo:1.0 --port=8080\n\nlogs: %s\n",
+                static_cast<long long>(stages_.millis()), options_.kubeconfig.c_str(),
+                options_.log_to_stderr ? "here" : (options_.data_dir + "/knarr.log").c_str());
     std::fflush(stdout);
   }
 
@@ -313,6 +316,7 @@ int up_main(int argc, char** argv) {
   app.add_option("--container-runtime-endpoint", options.runtime_endpoint, "a running CRI runtime (unix:///path); knarr starts a containerd of its own otherwise");
   app.add_option("--cgroup-root", options.cgroup_root, "cgroup under which pods are put, when several kubelets share a machine");
   app.add_option("--kubelet-port", options.kubelet_port, "port of the kubelet's server")->capture_default_str();
+  app.add_flag("--logtostderr", options.log_to_stderr, "log here instead of to DATA_DIR/knarr.log");
   CLI11_PARSE(app, argc, argv);
   app.apply_logging();
   if (::geteuid() != 0) {
