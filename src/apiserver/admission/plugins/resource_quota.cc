@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// ResourceQuota: refuses what would exceed a quota of its namespace, and charges what it lets pass to status.used. Charges of concurrent requests do
-// not get lost: status is written with the resourceVersion that was read, and read again when another writer was faster.
+// ResourceQuota: refuses what would exceed a quota of its namespace, and charges what it lets pass
+// to status.used. Charges of concurrent requests do not get lost: status is written with the
+// resourceVersion that was read, and read again when another writer was faster.
 #include <algorithm>
 
 #include "apiserver/admission/plugins/plugins.h"
-#include "apiserver/admission/plugins/quota_usage.h"
 #include "base/log.h"
+#include "quota/quota.h"
+#include "schema/time.h"
 
 namespace knarr::apiserver::admission {
 
 namespace {
 
 using core::ResourceQuota;
-using quota::Usage;
+using Usage = quota::Amounts;
 using schema::QuantityValue;
 
 // Every failed attempt means that another request got through.
@@ -20,15 +22,21 @@ constexpr int kMaxAttempts = 200;
 
 bool is_counted(const Attributes& a) {
   const schema::Resource& resource = a.context.resource;
-  if (!resource.namespaced || a.context.namespace_.empty() || !a.context.subresource.empty() || a.object == nullptr) return false;
+  if (!resource.namespaced || a.context.namespace_.empty() || !a.context.subresource.empty() ||
+      a.object == nullptr)
+    return false;
   if (resource.plural == "events") return false;
-  bool on_update = resource.group.empty() && (resource.plural == "services" || resource.plural == "persistentvolumeclaims");
+  bool on_update = resource.group.empty() &&
+                   (resource.plural == "services" || resource.plural == "persistentvolumeclaims");
   return a.operation == Operation::kCreate || (a.operation == Operation::kUpdate && on_update);
 }
 
+quota::GroupResource group_resource(const schema::Resource& resource) { return {std::string(resource.group), std::string(resource.plural)}; }
+
 std::string text_of(const Usage& usage) {
   std::string out;
-  for (const auto& [name, value] : usage) out += (out.empty() ? "" : ",") + name + "=" + value.to_string();
+  for (const auto& [name, value] : usage)
+    out += (out.empty() ? "" : ",") + name + "=" + value.to_string();
   return out;
 }
 std::string text_of(const std::vector<std::string>& names) {
@@ -39,15 +47,16 @@ std::string text_of(const std::vector<std::string>& names) {
 
 // What the request adds.
 Result<Usage> delta_of(Attributes& a) {
-  const schema::Resource& resource = a.context.resource;
-  WallTime now = a.context.clock.now();
-  Usage delta = quota::usage_of(resource.group, resource.plural, schema::Object(*a.type, a.object), now);
+  schema::Time now = schema::to_time(a.context.clock.now());
+  quota::GroupResource counted = group_resource(a.context.resource);
+  Usage delta = quota::usage_of(counted, schema::Object(*a.type, a.object), now);
   std::vector<std::string> negative;
   for (const auto& [name, value] : delta)
     if (value.sign() < 0) negative.push_back(name);
-  if (!negative.empty()) return forbid(a, "quota usage is negative for resource(s): " + text_of(negative));
+  if (!negative.empty())
+    return forbid(a, "quota usage is negative for resource(s): " + text_of(negative));
   if (a.operation == Operation::kUpdate && a.old_object != nullptr) {
-    for (const auto& [name, value] : quota::usage_of(resource.group, resource.plural, schema::Object(*a.type, a.old_object), now))
+    for (const auto& [name, value] : quota::usage_of(counted, schema::Object(*a.type, a.old_object), now))
       if (auto at = delta.find(name); at != delta.end()) at->second -= value;
   }
   std::erase_if(delta, [](const auto& entry) { return entry.second.sign() <= 0; });
@@ -56,25 +65,27 @@ Result<Usage> delta_of(Attributes& a) {
 
 // Checks one quota and adds to its status.used; true when that changed something.
 Result<bool> charge(Attributes& a, ResourceQuota& target, const Usage& delta) {
-  const schema::Resource& resource = a.context.resource;
+  quota::GroupResource counted = group_resource(a.context.resource);
   const auto* pod = object_as<core::Pod>(a);
   std::vector<std::string> names;
   for (const auto& [name, quantity] : target.status.hard)
-    if (quota::counts(resource.group, resource.plural, name)) names.push_back(name.str());
-  if (names.empty() || !quota::matches_scopes(target.spec, pod)) return false;
+    if (quota::counted_resource(name) == counted) names.push_back(name.str());
+  if (names.empty() || !quota::matches_scopes(target, counted, schema::Object(*a.type, a.object))) return false;
   std::string who = target.metadata.name.str();
   if (pod != nullptr) {
-    std::string missing = quota::missing_resources(*pod, names);
-    if (!missing.empty()) return forbid(a, "failed quota: " + who + ": " + missing);
+    Status open = quota::check_pod_constraints(names, *pod);
+    if (!open.ok()) return forbid(a, "failed quota: " + who + ": " + std::string(open.message()));
   }
   for (const std::string& name : names)
-    if (!target.status.used.contains(name)) return forbid(a, "status unknown for quota: " + who + ", resources: " + text_of(names));
+    if (!target.status.used.contains(name))
+      return forbid(a, "status unknown for quota: " + who + ", resources: " + text_of(names));
   Usage requested, used, limited;
   bool changed = false;
   for (const std::string& name : names) {
     auto at = delta.find(name);
     if (at == delta.end()) continue;
-    QuantityValue before = QuantityValue::of(*target.status.used.find(name)), limit = QuantityValue::of(*target.status.hard.find(name));
+    QuantityValue before = QuantityValue::of(*target.status.used.find(name)),
+                  limit = QuantityValue::of(*target.status.hard.find(name));
     QuantityValue after = before;
     after += at->second;
     if (after > limit) {
@@ -86,15 +97,18 @@ Result<bool> charge(Attributes& a, ResourceQuota& target, const Usage& delta) {
     changed = true;
   }
   if (!requested.empty())
-    return forbid(a, "exceeded quota: " + who + ", requested: " + text_of(requested) + ", used: " + text_of(used) + ", limited: " + text_of(limited));
+    return forbid(a, "exceeded quota: " + who + ", requested: " + text_of(requested) +
+                         ", used: " + text_of(used) + ", limited: " + text_of(limited));
   return changed;
 }
 
 std::vector<ResourceQuota> quotas_of(Attributes& a) {
   std::vector<ResourceQuota> found;
-  server_of(a).for_each_cached("", "resourcequotas", a.context.namespace_, [&found](const schema::Object& object) {
-    if (const auto* each = object.as<ResourceQuota>()) found.push_back(*each);
-  });
+  server_of(a).for_each_cached("", "resourcequotas", a.context.namespace_,
+                               [&found](const schema::Object& object) {
+                                 if (const auto* each = object.as<ResourceQuota>())
+                                   found.push_back(*each);
+                               });
   return found;
 }
 
