@@ -12,7 +12,8 @@ namespace {
 
 namespace registration = api::apiregistration_v1;
 
-// Upstream's priorities (cmd/kube-apiserver/app/aggregator.go). Of versions only those that 1.28 has.
+// Upstream's priorities (cmd/kube-apiserver/app/aggregator.go). Of versions only those that 1.28
+// has.
 struct Priority {
   std::string_view group, version;
   int of_group, of_version;
@@ -54,7 +55,8 @@ constexpr std::string_view kManaged = "kube-aggregator.kubernetes.io/automanaged
 
 bool is_served(const Priority& priority) {
   for (const schema::Resource& resource : schema::builtin_resources())
-    if (resource.served && resource.group == priority.group && resource.version == priority.version) return true;
+    if (resource.served && resource.group == priority.group && resource.version == priority.version)
+      return true;
   return false;
 }
 
@@ -76,10 +78,12 @@ void add_api_services(std::vector<Wanted>& wanted) {
 
 Task<Status> report_api_services(ApiServer& server) {
   std::vector<registration::APIService> silent;
-  server.for_each_cached("apiregistration.k8s.io", "apiservices", "", [&](const schema::Object& object) {
-    const auto* service = object.as<registration::APIService>();
-    if (service != nullptr && !service->spec.service && service->status.conditions.empty()) silent.push_back(*service);
-  });
+  server.for_each_cached(
+      "apiregistration.k8s.io", "apiservices", "", [&](const schema::Object& object) {
+        const auto* service = object.as<registration::APIService>();
+        if (service != nullptr && !service->spec.service && service->status.conditions.empty())
+          silent.push_back(*service);
+      });
   for (registration::APIService& service : silent) {
     auto& condition = service.status.conditions.emplace_back();
     condition.type = "Available";

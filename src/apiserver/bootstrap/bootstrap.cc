@@ -26,16 +26,19 @@ struct Batch {
 
 Task<Status> create(ApiServer& server, Wanted& wanted) {
   schema::Object copy = wanted.object;
-  auto made = co_await server.loopback().create_object(*wanted.resource, wanted.ref.namespace_, std::move(copy));
+  auto made = co_await server.loopback().create_object(*wanted.resource, wanted.ref.namespace_,
+                                                       std::move(copy));
   if (made.ok() || made.status().reason() == "AlreadyExists") co_return Status();
-  co_return made.status().with_context(std::string(wanted.resource->plural) + " " + wanted.ref.key());
+  co_return made.status().with_context(std::string(wanted.resource->plural) + " " +
+                                       wanted.ref.key());
 }
 
 Task<Status> ensure(ApiServer& server, Wanted& wanted) {
   const schema::Resource& resource = *wanted.resource;
   Status status;
   for (int attempt = 0; attempt < kMaxConflicts; ++attempt) {
-    auto existing = server.cached(resource.group, resource.plural, wanted.ref.namespace_, wanted.ref.name);
+    auto existing =
+        server.cached(resource.group, resource.plural, wanted.ref.namespace_, wanted.ref.name);
     if (existing == nullptr) {
       status = co_await create(server, wanted);
       co_return status;
@@ -43,7 +46,8 @@ Task<Status> ensure(ApiServer& server, Wanted& wanted) {
     if (wanted.reconcile == nullptr) co_return Status();
     schema::Object changed = *existing;
     if (!wanted.reconcile(changed.data(), wanted.object.data())) co_return Status();
-    auto updated = co_await server.loopback().update_object(resource, wanted.ref, std::move(changed));
+    auto updated =
+        co_await server.loopback().update_object(resource, wanted.ref, std::move(changed));
     if (updated.ok()) co_return Status();
     status = updated.status();
     if (status.reason() != "Conflict") break;
@@ -88,9 +92,11 @@ void add_priority_classes(std::vector<Wanted>& wanted) {
     made.description = description;
     wanted.push_back(want(std::move(made)));
   };
-  add("system-node-critical", kHighest + 1000, "Used for system critical pods that must not be moved from their current node.");
+  add("system-node-critical", kHighest + 1000,
+      "Used for system critical pods that must not be moved from their current node.");
   add("system-cluster-critical", kHighest,
-      "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.");
+      "Used for system critical pods that must run in the cluster, but can be moved to another "
+      "node if necessary.");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a cluster has from its first moment: system namespaces, priority classes, RBAC policy, flow control, APIServices, the `kubernetes` Service.
+// What a cluster has from its first moment: system namespaces, priority classes, RBAC policy, flow
+// control, APIServices, the `kubernetes` Service.
 #pragma once
 
 #include <functional>
@@ -10,8 +11,9 @@
 
 namespace knarr::apiserver {
 
-// Writes whatever of it is missing, through the API, as system:apiserver. Objects that are there stay as they are, except that RBAC objects
-// get the rules and subjects they lack (unless annotated otherwise) and the `kubernetes` endpoints follow the advertised address.
+// Writes whatever of it is missing, through the API, as system:apiserver. Objects that are there
+// stay as they are, except that RBAC objects get the rules and subjects they lack (unless annotated
+// otherwise) and the `kubernetes` endpoints follow the advertised address.
 Task<Status> bootstrap_cluster(ApiServer& server);
 
 namespace bootstrap {
@@ -34,8 +36,8 @@ void add_rbac_policy(std::vector<Wanted>& wanted);
 void add_flow_control(std::vector<Wanted>& wanted);
 void add_api_services(std::vector<Wanted>& wanted);
 Status add_authentication_config(const Options& options, std::vector<Wanted>& wanted);
-Task<Status> report_api_services(ApiServer& server);      // their condition Available
-Task<Status> report_flow_schemas(ApiServer& server);      // their condition Dangling
+Task<Status> report_api_services(ApiServer& server);  // their condition Available
+Task<Status> report_flow_schemas(ApiServer& server);  // their condition Dangling
 void add_token_tracking(const Clock& clock, std::vector<Wanted>& wanted);
 Task<Status> reconcile_kubernetes_service(ApiServer& server);
 

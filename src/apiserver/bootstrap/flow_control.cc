@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Priority levels and flow schemas that every cluster has (upstream: apiserver/pkg/apis/flowcontrol/bootstrap).
+// Priority levels and flow schemas that every cluster has (upstream:
+// apiserver/pkg/apis/flowcontrol/bootstrap).
 #include "api/flowcontrol_v1beta3.h"
 #include "apiserver/bootstrap/bootstrap.h"
 #include "apiserver/field_errors.h"
@@ -20,7 +21,8 @@ schema::List<schema::Str> list_of(Texts texts) {
 }
 
 // Queues 0: requests beyond the limit are rejected.
-void add_level(std::vector<Wanted>& wanted, std::string_view name, int shares, int lendable, int queues, int hand_size) {
+void add_level(std::vector<Wanted>& wanted, std::string_view name, int shares, int lendable,
+               int queues, int hand_size) {
   flow::PriorityLevelConfiguration level;
   level.metadata.name = name;
   level.metadata.annotations[kAutoUpdate] = "true";
@@ -78,7 +80,8 @@ flow::Subject kube_system_account(std::string_view name) {
   subject.service_account.ensure().name = name;
   return subject;
 }
-flow::ResourcePolicyRule rule(Texts verbs, std::string_view api_group, Texts resources, bool cluster_scope) {
+flow::ResourcePolicyRule rule(Texts verbs, std::string_view api_group, Texts resources,
+                              bool cluster_scope) {
   flow::ResourcePolicyRule out;
   out.verbs = list_of(verbs);
   out.api_groups = list_of({api_group});
@@ -98,8 +101,9 @@ using Subjects = std::initializer_list<flow::Subject>;
 using Rules = std::initializer_list<flow::ResourcePolicyRule>;
 using Urls = std::initializer_list<flow::NonResourcePolicyRule>;
 
-void add_schema(std::vector<Wanted>& wanted, std::string_view name, std::string_view level, int precedence, std::string_view distinguisher,
-                Subjects subjects, Rules rules, Urls paths) {
+void add_schema(std::vector<Wanted>& wanted, std::string_view name, std::string_view level,
+                int precedence, std::string_view distinguisher, Subjects subjects, Rules rules,
+                Urls paths) {
   flow::FlowSchema made;
   made.metadata.name = name;
   made.metadata.annotations[kAutoUpdate] = "true";
@@ -117,39 +121,54 @@ void add_schemas(std::vector<Wanted>& wanted) {
   const flow::ResourcePolicyRule all = rule({"*"}, "*", {"*"}, true);
   const flow::NonResourcePolicyRule all_urls = urls({"*"}, {"*"});
   const flow::Subject everyone[] = {group("system:unauthenticated"), group("system:authenticated")};
-  const flow::Subject manager = user("system:kube-controller-manager"), scheduler = user("system:kube-scheduler");
+  const flow::Subject manager = user("system:kube-controller-manager"),
+                      scheduler = user("system:kube-scheduler");
   const flow::Subject kube_system = kube_system_account("*"), nodes = group("system:nodes");
   constexpr std::string_view kLeases = "coordination.k8s.io";
   const Texts write = {"get", "create", "update"};
 
   add_schema(wanted, "exempt", "exempt", 1, "", {group("system:masters")}, {all}, {all_urls});
-  add_schema(wanted, "catch-all", "catch-all", 10000, "ByUser", {everyone[0], everyone[1]}, {all}, {all_urls});
+  add_schema(wanted, "catch-all", "catch-all", 10000, "ByUser", {everyone[0], everyone[1]}, {all},
+             {all_urls});
   add_schema(wanted, "system-nodes", "system", 500, "ByUser", {nodes}, {all}, {all_urls});
-  add_schema(wanted, "system-node-high", "node-high", 400, "ByUser", {nodes},
-             {rule({"*"}, "", {"nodes", "nodes/status"}, true), rule({"*"}, kLeases, {"leases"}, false)}, {});
-  add_schema(wanted, "probes", "exempt", 2, "", {everyone[0], everyone[1]}, {}, {urls({"get"}, {"/healthz", "/readyz", "/livez"})});
-  add_schema(wanted, "system-leader-election", "leader-election", 100, "ByUser", {manager, scheduler, kube_system},
-             {rule(write, kLeases, {"leases"}, false)}, {});
+  add_schema(
+      wanted, "system-node-high", "node-high", 400, "ByUser", {nodes},
+      {rule({"*"}, "", {"nodes", "nodes/status"}, true), rule({"*"}, kLeases, {"leases"}, false)},
+      {});
+  add_schema(wanted, "probes", "exempt", 2, "", {everyone[0], everyone[1]}, {},
+             {urls({"get"}, {"/healthz", "/readyz", "/livez"})});
+  add_schema(wanted, "system-leader-election", "leader-election", 100, "ByUser",
+             {manager, scheduler, kube_system}, {rule(write, kLeases, {"leases"}, false)}, {});
   add_schema(wanted, "workload-leader-election", "leader-election", 200, "ByUser", {kube_system},
-             {rule(write, "", {"endpoints", "configmaps"}, false), rule(write, kLeases, {"leases"}, false)}, {});
+             {rule(write, "", {"endpoints", "configmaps"}, false),
+              rule(write, kLeases, {"leases"}, false)},
+             {});
   add_schema(wanted, "endpoint-controller", "workload-high", 150, "ByUser",
-             {manager, kube_system_account("endpoint-controller"), kube_system_account("endpointslicemirroring-controller")},
+             {manager, kube_system_account("endpoint-controller"),
+              kube_system_account("endpointslicemirroring-controller")},
              {rule(write, "", {"endpoints"}, false)}, {});
-  add_schema(wanted, "kube-controller-manager", "workload-high", 800, "ByNamespace", {manager}, {all}, {all_urls});
-  add_schema(wanted, "kube-scheduler", "workload-high", 800, "ByNamespace", {scheduler}, {all}, {all_urls});
-  add_schema(wanted, "kube-system-service-accounts", "workload-high", 900, "ByNamespace", {kube_system}, {all}, {all_urls});
-  add_schema(wanted, "service-accounts", "workload-low", 9000, "ByUser", {group("system:serviceaccounts")}, {all}, {all_urls});
-  add_schema(wanted, "global-default", "global-default", 9900, "ByUser", {everyone[0], everyone[1]}, {all}, {all_urls});
+  add_schema(wanted, "kube-controller-manager", "workload-high", 800, "ByNamespace", {manager},
+             {all}, {all_urls});
+  add_schema(wanted, "kube-scheduler", "workload-high", 800, "ByNamespace", {scheduler}, {all},
+             {all_urls});
+  add_schema(wanted, "kube-system-service-accounts", "workload-high", 900, "ByNamespace",
+             {kube_system}, {all}, {all_urls});
+  add_schema(wanted, "service-accounts", "workload-low", 9000, "ByUser",
+             {group("system:serviceaccounts")}, {all}, {all_urls});
+  add_schema(wanted, "global-default", "global-default", 9900, "ByUser", {everyone[0], everyone[1]},
+             {all}, {all_urls});
 }
 
 }  // namespace
 
 Task<Status> report_flow_schemas(ApiServer& server) {
   std::vector<flow::FlowSchema> silent;
-  server.for_each_cached("flowcontrol.apiserver.k8s.io", "flowschemas", "", [&](const schema::Object& object) {
-    const auto* found = object.as<flow::FlowSchema>();
-    if (found != nullptr && found->status.conditions.empty()) silent.push_back(*found);
-  });
+  server.for_each_cached("flowcontrol.apiserver.k8s.io", "flowschemas", "",
+                         [&](const schema::Object& object) {
+                           const auto* found = object.as<flow::FlowSchema>();
+                           if (found != nullptr && found->status.conditions.empty())
+                             silent.push_back(*found);
+                         });
   for (flow::FlowSchema& each : silent) {
     std::string level = each.spec.priority_level_configuration.name.str();
     bool there = server.cached<flow::PriorityLevelConfiguration>("", level) != nullptr;
@@ -158,8 +177,8 @@ Task<Status> report_flow_schemas(ApiServer& server) {
     condition.status = there ? "False" : "True";
     condition.last_transition_time = schema::to_time(server.clock().now());
     condition.reason = there ? "Found" : "NotFound";
-    condition.message = "This FlowSchema references the PriorityLevelConfiguration object named " + quoted(level) +
-                        (there ? " and it exists" : " but there is no such object");
+    condition.message = "This FlowSchema references the PriorityLevelConfiguration object named " +
+                        quoted(level) + (there ? " and it exists" : " but there is no such object");
     std::string subresource = "status";
     flow::FlowSchema value = std::move(each);
     auto updated = co_await server.loopback().update(std::move(value), std::move(subresource));

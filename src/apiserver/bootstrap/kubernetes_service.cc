@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Service default/kubernetes, its endpoints, and the trust that extension API servers need (kube-system/extension-apiserver-authentication).
+// Service default/kubernetes, its endpoints, and the trust that extension API servers need
+// (kube-system/extension-apiserver-authentication).
 #include "api/core_v1.h"
 #include "api/discovery_v1.h"
 #include "apiserver/bootstrap/bootstrap.h"
@@ -20,14 +21,16 @@ constexpr std::string_view kNamespace = "default", kName = "kubernetes", kPort =
 // The first address of the services' range.
 Result<std::string> service_address(const Options& options) {
   auto cidr = parse_cidr(options.service_cidr);
-  if (!cidr.has_value() || cidr->address.v6 || cidr->prefix > 30) return internal_error("the service range " + options.service_cidr + " is not an IPv4 range");
+  if (!cidr.has_value() || cidr->address.v6 || cidr->prefix > 30)
+    return internal_error("the service range " + options.service_cidr + " is not an IPv4 range");
   std::array<uint8_t, 16> bytes = cidr->address.bytes;
   uint32_t address = 0;
   for (int i = 0; i < 4; ++i) address = address << 8 | bytes[static_cast<size_t>(i)];
   address &= ~uint32_t{0} << (32 - cidr->prefix);
   ++address;
   std::string out;
-  for (int shift = 24; shift >= 0; shift -= 8) out += (out.empty() ? "" : ".") + std::to_string(address >> shift & 255);
+  for (int shift = 24; shift >= 0; shift -= 8)
+    out += (out.empty() ? "" : ".") + std::to_string(address >> shift & 255);
   return out;
 }
 
@@ -103,7 +106,8 @@ Task<Status> reconcile_slice(ApiServer& server) {
   if (existing != nullptr && existing->address_type != wanted.address_type) {
     // The address type of a slice cannot change.
     client::ObjectRef ref{std::string(kNamespace), std::string(kName)};
-    Status status = co_await server.loopback().delete_object(discovery::EndpointSlice::resource(), std::move(ref));
+    Status status = co_await server.loopback().delete_object(discovery::EndpointSlice::resource(),
+                                                             std::move(ref));
     if (!status.ok() && status.reason() != "NotFound") co_return status;
     wanted.metadata.uid = "";
     wanted.metadata.resource_version = "";
@@ -120,7 +124,8 @@ Task<Status> reconcile_slice(ApiServer& server) {
 
 std::string json_list(std::initializer_list<std::string_view> values) {
   std::string out = "[";
-  for (std::string_view value : values) out += (out.size() > 1 ? "," : "") + ("\"" + std::string(value) + "\"");
+  for (std::string_view value : values)
+    out += (out.size() > 1 ? "," : "") + ("\"" + std::string(value) + "\"");
   return out + "]";
 }
 

@@ -36,7 +36,8 @@ rbac::PolicyRule rule_of(const Words& words) {
     rule.non_resource_urls = list_of(words[2]);
     return rule;
   }
-  for (std::string_view group : split(words[1], ',')) rule.api_groups.emplace_back() = group == "core" ? "" : group;
+  for (std::string_view group : split(words[1], ','))
+    rule.api_groups.emplace_back() = group == "core" ? "" : group;
   rule.resources = list_of(words[2]);
   if (words.size() > 3) rule.resource_names = list_of(words[3]);
   return rule;
@@ -71,7 +72,8 @@ void fill_metadata(api::meta_v1::ObjectMeta& meta, std::string_view name) {
   meta.annotations[kAutoUpdate] = "true";
 }
 
-// ---- bringing existing objects up to date -----------------------------------------------------------------------------------
+// ---- bringing existing objects up to date
+// -----------------------------------------------------------------------------------
 bool may_update(const api::meta_v1::ObjectMeta& meta) {
   const auto* value = meta.annotations.find(kAutoUpdate);
   return value != nullptr && *value == "true";
@@ -98,15 +100,18 @@ bool reconcile_cluster_role(void* existing, const void* wanted) {
 }
 bool reconcile_role(void* existing, const void* wanted) {
   auto& role = *static_cast<rbac::Role*>(existing);
-  return may_update(role.metadata) && add_missing(role.rules, static_cast<const rbac::Role*>(wanted)->rules);
+  return may_update(role.metadata) &&
+         add_missing(role.rules, static_cast<const rbac::Role*>(wanted)->rules);
 }
 template <class Binding>
 bool reconcile_binding(void* existing, const void* wanted) {
   auto& binding = *static_cast<Binding*>(existing);
-  return may_update(binding.metadata) && add_missing(binding.subjects, static_cast<const Binding*>(wanted)->subjects);
+  return may_update(binding.metadata) &&
+         add_missing(binding.subjects, static_cast<const Binding*>(wanted)->subjects);
 }
 
-// ---- lines ------------------------------------------------------------------------------------------------------------------
+// ---- lines
+// ------------------------------------------------------------------------------------------------------------------
 rbac::RoleRef ref_of(std::string_view kind, std::string_view name) {
   rbac::RoleRef ref;
   ref.api_group = kGroup;
@@ -114,7 +119,9 @@ rbac::RoleRef ref_of(std::string_view kind, std::string_view name) {
   ref.name = name;
   return ref;
 }
-std::string label_key(std::string_view label) { return std::string(kGroup) + "/" + std::string(label); }
+std::string label_key(std::string_view label) {
+  return std::string(kGroup) + "/" + std::string(label);
+}
 
 void add_header(const Words& words, std::vector<Wanted>& wanted) {
   if (words[0] == "clusterrole") {
@@ -165,8 +172,10 @@ void add_rule(const Words& words, Wanted& owner) {
 void add_rbac_policy(std::vector<Wanted>& wanted) {
   for (std::string_view line : split(kRbacPolicy, '\n')) {
     Words words = split(line, ' ');
-    if (line[0] == ' ') add_rule(words, wanted.back());
-    else add_header(words, wanted);
+    if (line[0] == ' ')
+      add_rule(words, wanted.back());
+    else
+      add_header(words, wanted);
   }
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The RBAC objects of a new cluster, as plugin/pkg/auth/authorizer/rbac/bootstrappolicy defines them for 1.28 without alpha features.
+// The RBAC objects of a new cluster, as plugin/pkg/auth/authorizer/rbac/bootstrappolicy defines
+// them for 1.28 without alpha features.
 //
-// clusterrole NAME [LABEL...], role NAMESPACE/NAME: then indented rules, "VERBS GROUPS RESOURCES [NAMES]" ("core" is the group "") or
-// "VERBS url PATHS" or "aggregate LABEL"; LABEL is prefixed with rbac.authorization.k8s.io/ and has the value "true".
-// clusterrolebinding NAME SUBJECT... binds the clusterrole of that name; rolebinding NAMESPACE/NAME -> ROLE SUBJECT...
+// clusterrole NAME [LABEL...], role NAMESPACE/NAME: then indented rules, "VERBS GROUPS RESOURCES
+// [NAMES]" ("core" is the group "") or "VERBS url PATHS" or "aggregate LABEL"; LABEL is prefixed
+// with rbac.authorization.k8s.io/ and has the value "true". clusterrolebinding NAME SUBJECT...
+// binds the clusterrole of that name; rolebinding NAMESPACE/NAME -> ROLE SUBJECT...
 namespace knarr::apiserver::bootstrap {
 
 extern const char kRbacPolicy[];

@@ -15,9 +15,11 @@ namespace {
 namespace batch = api::batch_v1;
 
 constexpr std::string_view kJobName = "batch.kubernetes.io/job-name", kOldJobName = "job-name";
-constexpr std::string_view kControllerUid = "batch.kubernetes.io/controller-uid", kOldControllerUid = "controller-uid";
+constexpr std::string_view kControllerUid = "batch.kubernetes.io/controller-uid",
+                           kOldControllerUid = "controller-uid";
 
-// ---- Job ------------------------------------------------------------------------------------------------------------------------
+// ---- Job
+// ------------------------------------------------------------------------------------------------------------------------
 
 void default_job(batch::Job& job) {
   batch::JobSpec& spec = job.spec;
@@ -42,7 +44,8 @@ void drop_disabled(batch::JobSpec& spec, const batch::JobSpec* old) {
   if (old == nullptr || !old->max_failed_indexes) spec.max_failed_indexes.reset();
   if (old == nullptr || !old->pod_replacement_policy) spec.pod_replacement_policy.reset();
   if (old == nullptr && spec.pod_failure_policy)
-    spec.pod_failure_policy->rules.erase_if([](const batch::PodFailurePolicyRule& rule) { return rule.action == "FailIndex"; });
+    spec.pod_failure_policy->rules.erase_if(
+        [](const batch::PodFailurePolicyRule& rule) { return rule.action == "FailIndex"; });
   drop_disabled_pod_fields(spec.template_.spec, old == nullptr ? nullptr : &old->template_.spec);
 }
 
@@ -62,13 +65,17 @@ void generate_selector(batch::Job& job) {
 void prepare_job(WriteContext&, batch::Job& job) {
   drop_disabled(job.spec, nullptr);
   // Labels that were defaulted from the template stay its labels: upstream's share one map.
-  bool shared = job.metadata.labels.empty() || job.metadata.labels == job.spec.template_.metadata.labels;
+  bool shared =
+      job.metadata.labels.empty() || job.metadata.labels == job.spec.template_.metadata.labels;
   if (!job.spec.manual_selector.value_or(false)) generate_selector(job);
   if (shared) job.metadata.labels = job.spec.template_.metadata.labels;
 }
-void prepare_job_update(WriteContext&, batch::Job& job, const batch::Job& old) { drop_disabled(job.spec, &old.spec); }
+void prepare_job_update(WriteContext&, batch::Job& job, const batch::Job& old) {
+  drop_disabled(job.spec, &old.spec);
+}
 
-void validate_exit_codes(const batch::PodFailurePolicyOnExitCodesRequirement& codes, const std::set<std::string_view>& names, const Path& path,
+void validate_exit_codes(const batch::PodFailurePolicyOnExitCodesRequirement& codes,
+                         const std::set<std::string_view>& names, const Path& path,
                          FieldErrors& errors) {
   if (codes.operator_.empty()) {
     errors.required(path / "operator", "valid values: [\"In\" \"NotIn\"]");
@@ -76,11 +83,13 @@ void validate_exit_codes(const batch::PodFailurePolicyOnExitCodesRequirement& co
     validate_supported(codes.operator_, {"In", "NotIn"}, path / "operator", errors);
   }
   if (codes.container_name && !names.contains(codes.container_name->view()))
-    errors.invalid(path / "containerName", quoted(*codes.container_name), "must be one of the container or initContainer names in the pod template");
+    errors.invalid(path / "containerName", quoted(*codes.container_name),
+                   "must be one of the container or initContainer names in the pod template");
   Path values = path / "values";
   auto printed = [&] {
     std::string out = "[]int32{";
-    for (size_t i = 0; i < codes.values.size(); ++i) out += (i > 0 ? ", " : "") + std::to_string(codes.values[i]);
+    for (size_t i = 0; i < codes.values.size(); ++i)
+      out += (i > 0 ? ", " : "") + std::to_string(codes.values[i]);
     return out + "}";
   };
   if (codes.values.empty()) {
@@ -92,7 +101,8 @@ void validate_exit_codes(const batch::PodFailurePolicyOnExitCodesRequirement& co
   bool ordered = true;
   for (size_t i = 0; i < codes.values.size(); ++i) {
     int32_t code = codes.values[i];
-    if (codes.operator_ == "In" && code == 0) errors.invalid(values.index(i), "0", "must not be 0 for the In operator");
+    if (codes.operator_ == "In" && code == 0)
+      errors.invalid(values.index(i), "0", "must not be 0 for the In operator");
     if (!seen.insert(code).second) errors.duplicate(values.index(i), std::to_string(code));
     if (i > 0 && codes.values[i - 1] > code) ordered = false;
   }
@@ -104,57 +114,77 @@ void validate_failure_policy(const batch::JobSpec& spec, const Path& path, Field
   const auto& list = spec.pod_failure_policy->rules;
   if (list.size() > 20) errors.too_many(rules, static_cast<int>(list.size()), 20);
   std::set<std::string_view> names;
-  for (const auto* containers : {&spec.template_.spec.containers, &spec.template_.spec.init_containers})
+  for (const auto* containers :
+       {&spec.template_.spec.containers, &spec.template_.spec.init_containers})
     for (const core::Container& container : *containers) names.insert(container.name.view());
   for (size_t i = 0; i < list.size(); ++i) {
     const batch::PodFailurePolicyRule& rule = list[i];
     Path at = rules.index(i);
     if (rule.action.empty()) {
-      errors.required(at / "action", "valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]");
+      errors.required(at / "action",
+                      "valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]");
     } else if (rule.action == "FailIndex") {
-      if (!spec.backoff_limit_per_index) errors.invalid(at / "action", quoted(rule.action), "requires the backoffLimitPerIndex to be set");
+      if (!spec.backoff_limit_per_index)
+        errors.invalid(at / "action", quoted(rule.action),
+                       "requires the backoffLimitPerIndex to be set");
     } else {
-      validate_supported(rule.action, {"Count", "FailIndex", "FailJob", "Ignore"}, at / "action", errors);
+      validate_supported(rule.action, {"Count", "FailIndex", "FailJob", "Ignore"}, at / "action",
+                         errors);
     }
-    if (rule.on_exit_codes) validate_exit_codes(*rule.on_exit_codes, names, at / "onExitCodes", errors);
+    if (rule.on_exit_codes)
+      validate_exit_codes(*rule.on_exit_codes, names, at / "onExitCodes", errors);
     Path conditions = at / "onPodConditions";
-    if (rule.on_pod_conditions.size() > 20) errors.too_many(conditions, static_cast<int>(rule.on_pod_conditions.size()), 20);
+    if (rule.on_pod_conditions.size() > 20)
+      errors.too_many(conditions, static_cast<int>(rule.on_pod_conditions.size()), 20);
     for (size_t j = 0; j < rule.on_pod_conditions.size(); ++j) {
       const auto& pattern = rule.on_pod_conditions[j];
-      invalid_each(conditions.index(j) / "type", pattern.type, check_qualified_name(pattern.type), errors);
+      invalid_each(conditions.index(j) / "type", pattern.type, check_qualified_name(pattern.type),
+                   errors);
       if (pattern.status.empty()) {
-        errors.required(conditions.index(j) / "status", "valid values: [\"False\" \"True\" \"Unknown\"]");
+        errors.required(conditions.index(j) / "status",
+                        "valid values: [\"False\" \"True\" \"Unknown\"]");
       } else {
-        validate_supported(pattern.status, {"False", "True", "Unknown"}, conditions.index(j) / "status", errors);
+        validate_supported(pattern.status, {"False", "True", "Unknown"},
+                           conditions.index(j) / "status", errors);
       }
     }
     bool codes = rule.on_exit_codes.has_value(), patterns = !rule.on_pod_conditions.empty();
-    if (codes && patterns) errors.invalid(at, "", "specifying both OnExitCodes and OnPodConditions is not supported");
-    if (!codes && !patterns) errors.invalid(at, "", "specifying one of OnExitCodes and OnPodConditions is required");
+    if (codes && patterns)
+      errors.invalid(at, "", "specifying both OnExitCodes and OnPodConditions is not supported");
+    if (!codes && !patterns)
+      errors.invalid(at, "", "specifying one of OnExitCodes and OnPodConditions is required");
   }
 }
 
 void validate_completion_mode(const batch::JobSpec& spec, const Path& path, FieldErrors& errors) {
   std::string_view mode = spec.completion_mode.value_or("NonIndexed");
   validate_supported(mode, {"NonIndexed", "Indexed"}, path / "completionMode", errors);
-  auto too_high = [&](const Opt<int32_t>& value, std::string_view field, int32_t most, std::string_view when) {
-    if (value && *value > most) errors.invalid(path / field, std::to_string(*value), "must be less than or equal to " + std::to_string(most) + std::string(when));
+  auto too_high = [&](const Opt<int32_t>& value, std::string_view field, int32_t most,
+                      std::string_view when) {
+    if (value && *value > most)
+      errors.invalid(path / field, std::to_string(*value),
+                     "must be less than or equal to " + std::to_string(most) + std::string(when));
   };
   if (mode == "Indexed") {
     if (!spec.completions) errors.required(path / "completions", "when completion mode is Indexed");
     too_high(spec.parallelism, "parallelism", 100000, " when completion mode is Indexed");
     if (spec.completions && spec.max_failed_indexes && *spec.max_failed_indexes > *spec.completions)
-      errors.invalid(path / "maxFailedIndexes", std::to_string(*spec.max_failed_indexes), "must be less than or equal to completions");
+      errors.invalid(path / "maxFailedIndexes", std::to_string(*spec.max_failed_indexes),
+                     "must be less than or equal to completions");
     too_high(spec.max_failed_indexes, "maxFailedIndexes", 100000, "");
     if (spec.completions.value_or(0) > 100000 && spec.backoff_limit_per_index) {
-      constexpr std::string_view kMany = " when completions are above 100000 and used with backoff limit per index";
-      if (!spec.max_failed_indexes) errors.required(path / "maxFailedIndexes", "must be specified when completions is above 100000");
+      constexpr std::string_view kMany =
+          " when completions are above 100000 and used with backoff limit per index";
+      if (!spec.max_failed_indexes)
+        errors.required(path / "maxFailedIndexes",
+                        "must be specified when completions is above 100000");
       too_high(spec.parallelism, "parallelism", 10000, kMany);
       too_high(spec.max_failed_indexes, "maxFailedIndexes", 10000, kMany);
     }
   } else if (mode == "NonIndexed") {
     auto refuse = [&](const Opt<int32_t>& value, std::string_view field) {
-      if (value) errors.invalid(path / field, std::to_string(*value), "requires indexed completion mode");
+      if (value)
+        errors.invalid(path / field, std::to_string(*value), "requires indexed completion mode");
     };
     refuse(spec.backoff_limit_per_index, "backoffLimitPerIndex");
     refuse(spec.max_failed_indexes, "maxFailedIndexes");
@@ -162,7 +192,8 @@ void validate_completion_mode(const batch::JobSpec& spec, const Path& path, Fiel
 }
 
 // What a job and the template of one have in common.
-void validate_common(const batch::JobSpec& spec, const PodOptions& options, const Path& path, FieldErrors& errors) {
+void validate_common(const batch::JobSpec& spec, const PodOptions& options, const Path& path,
+                     FieldErrors& errors) {
   auto not_negative = [&](const auto& value, std::string_view field) {
     if (value) validate_nonnegative(*value, path / field, errors);
   };
@@ -173,7 +204,8 @@ void validate_common(const batch::JobSpec& spec, const PodOptions& options, cons
   not_negative(spec.ttl_seconds_after_finished, "ttlSecondsAfterFinished");
   not_negative(spec.backoff_limit_per_index, "backoffLimitPerIndex");
   not_negative(spec.max_failed_indexes, "maxFailedIndexes");
-  if (spec.max_failed_indexes && !spec.backoff_limit_per_index) errors.required(path / "backoffLimitPerIndex", "when maxFailedIndexes is specified");
+  if (spec.max_failed_indexes && !spec.backoff_limit_per_index)
+    errors.required(path / "backoffLimitPerIndex", "when maxFailedIndexes is specified");
   validate_completion_mode(spec, path, errors);
   if (spec.pod_failure_policy) validate_failure_policy(spec, path / "podFailurePolicy", errors);
   if (spec.pod_replacement_policy) {
@@ -189,7 +221,8 @@ void validate_common(const batch::JobSpec& spec, const PodOptions& options, cons
   } else if (restart != "OnFailure" && restart != "Never") {
     errors.not_supported(at, quoted(restart), {"OnFailure", "Never"});
   } else if (spec.pod_failure_policy && restart != "Never") {
-    errors.invalid(at, quoted(restart), "only \"Never\" is supported when podFailurePolicy is specified");
+    errors.invalid(at, quoted(restart),
+                   "only \"Never\" is supported when podFailurePolicy is specified");
   }
 }
 
@@ -216,28 +249,37 @@ void validate_generated_selector(const batch::Job& job, bool prefixed, FieldErro
   }
   auto selector = schema::LabelSelector::from(job.spec.selector.get());
   if (selector.ok() && !selector->matches(expected))
-    errors.invalid(Path("spec") / "selector", go_selector(*job.spec.selector), "`selector` not auto-generated");
+    errors.invalid(Path("spec") / "selector", go_selector(*job.spec.selector),
+                   "`selector` not auto-generated");
 }
 
-void validate_whole(const batch::Job& job, const PodOptions& options, bool prefixed, bool allow_invalid_values, FieldErrors& errors) {
+void validate_whole(const batch::Job& job, const PodOptions& options, bool prefixed,
+                    bool allow_invalid_values, FieldErrors& errors) {
   validate_generated_selector(job, prefixed, errors);
   Path spec("spec");
   validate_common(job.spec, options, spec, errors);
   if (!job.spec.selector) {
     errors.required(spec / "selector");
   } else {
-    validate_label_selector(job.spec.selector.get(), spec / "selector", errors, allow_invalid_values);
+    validate_label_selector(job.spec.selector.get(), spec / "selector", errors,
+                            allow_invalid_values);
   }
   auto selector = schema::LabelSelector::from(job.spec.selector.get());
   if (selector.ok() && !selector->matches(job.spec.template_.metadata.labels))
-    errors.invalid(spec / "template" / "metadata" / "labels", go_map(job.spec.template_.metadata.labels), "`selector` does not match template `labels`");
+    errors.invalid(spec / "template" / "metadata" / "labels",
+                   go_map(job.spec.template_.metadata.labels),
+                   "`selector` does not match template `labels`");
   if (job.spec.completion_mode.value_or("") == "Indexed" && job.spec.completions.value_or(0) > 0) {
-    std::string hostname = job.metadata.name.str() + "-" + std::to_string(*job.spec.completions - 1);
+    std::string hostname =
+        job.metadata.name.str() + "-" + std::to_string(*job.spec.completions - 1);
     if (!check_dns1123_label(hostname).empty())
-      errors.invalid(Path("metadata") / "name", quoted(job.metadata.name), "will not able to create pod with invalid DNS label: " + hostname);
+      errors.invalid(Path("metadata") / "name", quoted(job.metadata.name),
+                     "will not able to create pod with invalid DNS label: " + hostname);
   }
 }
-void validate_job(const batch::Job& job, FieldErrors& errors) { validate_whole(job, PodOptions(), true, false, errors); }
+void validate_job(const batch::Job& job, FieldErrors& errors) {
+  validate_whole(job, PodOptions(), true, false, errors);
+}
 
 // While a job is suspended and was never started, what places its pods may change.
 core::PodTemplateSpec comparable_template(const batch::Job& job, const batch::Job& old) {
@@ -249,7 +291,8 @@ core::PodTemplateSpec comparable_template(const batch::Job& job, const batch::Jo
     before.spec.affinity.ensure().node_affinity = now.spec.affinity->node_affinity;
   } else if (before.spec.affinity) {
     before.spec.affinity->node_affinity.reset();
-    if (!before.spec.affinity->pod_affinity && !before.spec.affinity->pod_anti_affinity) before.spec.affinity.reset();
+    if (!before.spec.affinity->pod_affinity && !before.spec.affinity->pod_anti_affinity)
+      before.spec.affinity.reset();
   }
   before.spec.node_selector = now.spec.node_selector;
   before.spec.tolerations = now.spec.tolerations;
@@ -264,25 +307,34 @@ void validate_job_update(const batch::Job& job, const batch::Job& old, FieldErro
   bool prefixed = old_labels.contains(kJobName) && old_labels.contains(kControllerUid);
   FieldErrors before;
   validate_label_selector(old.spec.selector.get(), Path(), before);
-  validate_whole(job, pod_options(&old.spec.template_.spec, &old.spec.template_.metadata), prefixed, !before.empty(), errors);
+  validate_whole(job, pod_options(&old.spec.template_.spec, &old.spec.template_.metadata), prefixed,
+                 !before.empty(), errors);
   Path spec("spec");
-  auto number = [](const Opt<int32_t>& value) { return value ? std::to_string(*value) : std::string("null"); };
+  auto number = [](const Opt<int32_t>& value) {
+    return value ? std::to_string(*value) : std::string("null");
+  };
   if (!(job.spec.completions == old.spec.completions)) {
     bool indexed = job.spec.completion_mode.value_or("") == "Indexed";
     if (!indexed) {
       errors.invalid(spec / "completions", number(job.spec.completions), kFieldImmutable);
     } else if (job.spec.completions && !(job.spec.completions == job.spec.parallelism)) {
-      errors.invalid(spec / "completions", number(job.spec.completions), "can only be modified in tandem with spec.parallelism");
+      errors.invalid(spec / "completions", number(job.spec.completions),
+                     "can only be modified in tandem with spec.parallelism");
     }
   }
   validate_selector_unchanged(job.spec.selector, old.spec.selector, errors);
-  if (!(job.spec.template_ == comparable_template(job, old))) errors.invalid(spec / "template", "core.PodTemplateSpec", kFieldImmutable);
+  if (!(job.spec.template_ == comparable_template(job, old)))
+    errors.invalid(spec / "template", "core.PodTemplateSpec", kFieldImmutable);
   if (!(job.spec.completion_mode == old.spec.completion_mode))
-    errors.invalid(spec / "completionMode", go_pointer_text(job.spec.completion_mode), kFieldImmutable);
+    errors.invalid(spec / "completionMode", go_pointer_text(job.spec.completion_mode),
+                   kFieldImmutable);
   if (!(job.spec.pod_failure_policy == old.spec.pod_failure_policy))
-    errors.invalid(spec / "podFailurePolicy", job.spec.pod_failure_policy ? "batch.PodFailurePolicy" : "null", kFieldImmutable);
+    errors.invalid(spec / "podFailurePolicy",
+                   job.spec.pod_failure_policy ? "batch.PodFailurePolicy" : "null",
+                   kFieldImmutable);
   if (!(job.spec.backoff_limit_per_index == old.spec.backoff_limit_per_index))
-    errors.invalid(spec / "backoffLimitPerIndex", number(job.spec.backoff_limit_per_index), kFieldImmutable);
+    errors.invalid(spec / "backoffLimitPerIndex", number(job.spec.backoff_limit_per_index),
+                   kFieldImmutable);
 }
 
 void validate_job_status(const batch::Job& job, const batch::Job&, FieldErrors& errors) {
@@ -311,33 +363,45 @@ void warn_job(WriteContext& context, const batch::Job& job, const batch::Job* ol
   if (old == nullptr) warn_of_name(context, job.metadata.name);
   if (old != nullptr && old->metadata.generation == job.metadata.generation) return;
   const batch::JobSpec& spec = job.spec;
-  if (spec.completion_mode && *spec.completion_mode == "Indexed" && spec.completions.value_or(0) > 100000 && spec.parallelism.value_or(0) > 10000)
-    context.warnings.push_back("spec: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes "
-                               "might not be able to track completedIndexes when a big number of indexes fail");
-  pod_warnings(spec.template_.spec, spec.template_.metadata, Path("spec") / "template", context.warnings);
+  if (spec.completion_mode && *spec.completion_mode == "Indexed" &&
+      spec.completions.value_or(0) > 100000 && spec.parallelism.value_or(0) > 10000)
+    context.warnings.push_back(
+        "spec: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism "
+        "higher than 10^4, Kubernetes "
+        "might not be able to track completedIndexes when a big number of indexes fail");
+  pod_warnings(spec.template_.spec, spec.template_.metadata, Path("spec") / "template",
+               context.warnings);
 }
 
-// ---- CronJob --------------------------------------------------------------------------------------------------------------------
+// ---- CronJob
+// --------------------------------------------------------------------------------------------------------------------
 
 void default_cron_job(batch::CronJob& job) {
   apply_table_defaults(job);
   default_pod_spec(job.spec.job_template.spec.template_.spec);
 }
-void prepare_cron_job(WriteContext&, batch::CronJob& job) { drop_disabled_pod_fields(job.spec.job_template.spec.template_.spec, nullptr); }
+void prepare_cron_job(WriteContext&, batch::CronJob& job) {
+  drop_disabled_pod_fields(job.spec.job_template.spec.template_.spec, nullptr);
+}
 void prepare_cron_job_update(WriteContext&, batch::CronJob& job, const batch::CronJob& old) {
-  drop_disabled_pod_fields(job.spec.job_template.spec.template_.spec, &old.spec.job_template.spec.template_.spec);
+  drop_disabled_pod_fields(job.spec.job_template.spec.template_.spec,
+                           &old.spec.job_template.spec.template_.spec);
 }
 
 void validate_time_zone(const Opt<Str>& zone, const Path& path, FieldErrors& errors) {
   if (!zone) return;
-  if (zone->empty()) return errors.invalid(path, "\"\"", "timeZone must be nil or non-empty string");
+  if (zone->empty())
+    return errors.invalid(path, "\"\"", "timeZone must be nil or non-empty string");
   if (lower(*zone) == "local")
-    errors.invalid(path, quoted(*zone), "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
+    errors.invalid(
+        path, quoted(*zone),
+        "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
   std::string problem = time_zone_problem(*zone);
   if (!problem.empty()) errors.invalid(path, quoted(*zone), problem);
 }
 
-void validate_cron_spec(const batch::CronJobSpec& spec, const batch::CronJobSpec* old, const PodOptions& options, FieldErrors& errors) {
+void validate_cron_spec(const batch::CronJobSpec& spec, const batch::CronJobSpec* old,
+                        const PodOptions& options, FieldErrors& errors) {
   Path path("spec");
   if (spec.schedule.empty()) {
     errors.required(path / "schedule");
@@ -345,33 +409,45 @@ void validate_cron_spec(const batch::CronJobSpec& spec, const batch::CronJobSpec
     std::string problem = cron_schedule_problem(spec.schedule);
     if (!problem.empty()) errors.invalid(path / "schedule", quoted(spec.schedule), problem);
     if (spec.schedule.view().find("TZ") != std::string_view::npos && spec.time_zone)
-      errors.invalid(path / "schedule", quoted(spec.schedule), "cannot use both timeZone field and TZ or CRON_TZ in schedule");
+      errors.invalid(path / "schedule", quoted(spec.schedule),
+                     "cannot use both timeZone field and TZ or CRON_TZ in schedule");
   }
-  validate_nonnegative(spec.starting_deadline_seconds.value_or(0), path / "startingDeadlineSeconds", errors);
-  if (old == nullptr || !(old->time_zone == spec.time_zone)) validate_time_zone(spec.time_zone, path / "timeZone", errors);
-  validate_choice(spec.concurrency_policy, {"Allow", "Forbid", "Replace"}, path / "concurrencyPolicy", errors);
+  validate_nonnegative(spec.starting_deadline_seconds.value_or(0), path / "startingDeadlineSeconds",
+                       errors);
+  if (old == nullptr || !(old->time_zone == spec.time_zone))
+    validate_time_zone(spec.time_zone, path / "timeZone", errors);
+  validate_choice(spec.concurrency_policy, {"Allow", "Forbid", "Replace"},
+                  path / "concurrencyPolicy", errors);
   Path job = path / "jobTemplate" / "spec";
   validate_common(spec.job_template.spec, options, job, errors);
   if (spec.job_template.spec.selector)
-    errors.invalid(job / "selector", go_selector(*spec.job_template.spec.selector), "`selector` will be auto-generated");
-  if (spec.job_template.spec.manual_selector.value_or(false)) errors.not_supported(job / "manualSelector", "true", {"nil", "false"});
-  validate_nonnegative(spec.successful_jobs_history_limit.value_or(0), path / "successfulJobsHistoryLimit", errors);
-  validate_nonnegative(spec.failed_jobs_history_limit.value_or(0), path / "failedJobsHistoryLimit", errors);
+    errors.invalid(job / "selector", go_selector(*spec.job_template.spec.selector),
+                   "`selector` will be auto-generated");
+  if (spec.job_template.spec.manual_selector.value_or(false))
+    errors.not_supported(job / "manualSelector", "true", {"nil", "false"});
+  validate_nonnegative(spec.successful_jobs_history_limit.value_or(0),
+                       path / "successfulJobsHistoryLimit", errors);
+  validate_nonnegative(spec.failed_jobs_history_limit.value_or(0), path / "failedJobsHistoryLimit",
+                       errors);
 }
 void validate_cron_job(const batch::CronJob& job, FieldErrors& errors) {
   validate_cron_spec(job.spec, nullptr, PodOptions(), errors);
   // The controller adds a time to the name of each job.
-  if (job.metadata.name.size() > 52) errors.invalid(Path("metadata") / "name", quoted(job.metadata.name), "must be no more than 52 characters");
+  if (job.metadata.name.size() > 52)
+    errors.invalid(Path("metadata") / "name", quoted(job.metadata.name),
+                   "must be no more than 52 characters");
 }
-void validate_cron_job_update(const batch::CronJob& job, const batch::CronJob& old, FieldErrors& errors) {
+void validate_cron_job_update(const batch::CronJob& job, const batch::CronJob& old,
+                              FieldErrors& errors) {
   const core::PodTemplateSpec& before = old.spec.job_template.spec.template_;
   validate_cron_spec(job.spec, &old.spec, pod_options(&before.spec, &before.metadata), errors);
 }
 void warn_cron_job(WriteContext& context, const batch::CronJob& job, const batch::CronJob* old) {
   if (old == nullptr) warn_of_name(context, job.metadata.name);
   if (job.spec.schedule.view().find("TZ") != std::string_view::npos)
-    context.warnings.push_back("CRON_TZ or TZ used in spec.spec.schedule is not officially supported, see "
-                               "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details");
+    context.warnings.push_back(
+        "CRON_TZ or TZ used in spec.spec.schedule is not officially supported, see "
+        "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details");
 }
 
 constexpr Strategy kStrategies[] = {

@@ -39,7 +39,8 @@ struct Block {
 
 std::vector<std::string> entries(X509_NAME* name, int nid) {
   std::vector<std::string> out;
-  for (int at = X509_NAME_get_index_by_NID(name, nid, -1); at >= 0; at = X509_NAME_get_index_by_NID(name, nid, at)) {
+  for (int at = X509_NAME_get_index_by_NID(name, nid, -1); at >= 0;
+       at = X509_NAME_get_index_by_NID(name, nid, at)) {
     unsigned char* text = nullptr;
     int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
     if (size >= 0) out.emplace_back(reinterpret_cast<char*>(text), static_cast<size_t>(size));
@@ -54,7 +55,8 @@ CertificateRequestInfo read_certificate_request(std::string_view pem) {
   CertificateRequestInfo info;
   Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   Block block;
-  if (bio == nullptr || !block.read(bio.get()) || std::string_view(block.name) != "CERTIFICATE REQUEST") {
+  if (bio == nullptr || !block.read(bio.get()) ||
+      std::string_view(block.name) != "CERTIFICATE REQUEST") {
     info.problem = "PEM block type must be CERTIFICATE REQUEST";
     return info;
   }
@@ -65,7 +67,8 @@ CertificateRequestInfo read_certificate_request(std::string_view pem) {
     return info;
   }
   EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
-  if (key == nullptr || X509_REQ_verify(request.get(), key) != 1) info.problem = "x509: signature of the certificate request does not verify";
+  if (key == nullptr || X509_REQ_verify(request.get(), key) != 1)
+    info.problem = "x509: signature of the certificate request does not verify";
   X509_NAME* subject = X509_REQ_get_subject_name(request.get());
   std::vector<std::string> names = entries(subject, NID_commonName);
   if (!names.empty()) info.common_name = names.back();
@@ -79,7 +82,8 @@ std::string certificate_chain_problem(std::string_view pem) {
   for (;; ++blocks) {
     Block block;
     if (bio == nullptr || !block.read(bio.get())) break;
-    if (std::string_view(block.name) != "CERTIFICATE") return "only CERTIFICATE PEM blocks are allowed, found " + quoted(block.name);
+    if (std::string_view(block.name) != "CERTIFICATE")
+      return "only CERTIFICATE PEM blocks are allowed, found " + quoted(block.name);
     if (std::string_view(block.header) != "") return "no PEM block headers are permitted";
     const unsigned char* at = block.data;
     Certificate certificate(d2i_X509(nullptr, &at, block.size));

@@ -23,14 +23,16 @@ void validate_frozen(const T& now, const T& before, FieldErrors& errors) {
   if (!(now.data == before.data)) errors.forbidden(Path("data"), kImmutableWhenSet);
 }
 
-// ---- ConfigMap --------------------------------------------------------------------------------------------------------------
+// ---- ConfigMap
+// --------------------------------------------------------------------------------------------------------------
 
 void validate_config_map(const core::ConfigMap& config, FieldErrors& errors) {
   size_t total = 0;
   for (const auto& [key, value] : config.data) {
     Path path = Path("data").key(key);
     invalid_each(path, key, check_config_map_key(key), errors);
-    if (config.binary_data.contains(key)) errors.invalid(path, quoted(key), "duplicate of key present in binaryData");
+    if (config.binary_data.contains(key))
+      errors.invalid(path, quoted(key), "duplicate of key present in binaryData");
     total += value.size();
   }
   for (const auto& [key, value] : config.binary_data) {
@@ -40,13 +42,16 @@ void validate_config_map(const core::ConfigMap& config, FieldErrors& errors) {
   if (total > kMaxDataBytes) errors.too_long(Path(), "", kMaxDataBytes);
 }
 
-void validate_config_map_update(const core::ConfigMap& now, const core::ConfigMap& before, FieldErrors& errors) {
+void validate_config_map_update(const core::ConfigMap& now, const core::ConfigMap& before,
+                                FieldErrors& errors) {
   validate_frozen(now, before, errors);
-  if (before.immutable.value_or(false) && !(now.binary_data == before.binary_data)) errors.forbidden(Path("binaryData"), kImmutableWhenSet);
+  if (before.immutable.value_or(false) && !(now.binary_data == before.binary_data))
+    errors.forbidden(Path("binaryData"), kImmutableWhenSet);
   validate_config_map(now, errors);
 }
 
-// ---- Secret -----------------------------------------------------------------------------------------------------------------
+// ---- Secret
+// -----------------------------------------------------------------------------------------------------------------
 
 void default_secret(core::Secret& secret) {
   apply_table_defaults(secret);
@@ -65,9 +70,11 @@ void validate_docker_config(const core::Secret& secret, std::string_view key, Fi
   if (bytes == nullptr) return errors.required(path);
   auto parsed = json::parse(*bytes);
   if (!parsed.ok()) {
-    errors.invalid(path, "\"<secret contents redacted>\"", bytes->empty() ? "unexpected end of JSON input" : parsed.status().message());
+    errors.invalid(path, "\"<secret contents redacted>\"",
+                   bytes->empty() ? "unexpected end of JSON input" : parsed.status().message());
   } else if (!parsed->is_object() && !parsed->is_null()) {
-    errors.invalid(path, "\"<secret contents redacted>\"", "json: cannot unmarshal value into Go value of type map[string]interface {}");
+    errors.invalid(path, "\"<secret contents redacted>\"",
+                   "json: cannot unmarshal value into Go value of type map[string]interface {}");
   }
 }
 
@@ -96,20 +103,23 @@ void validate_secret(const core::Secret& secret, FieldErrors& errors) {
       need("password");
     }
   } else if (type == "kubernetes.io/ssh-auth") {
-    if (get_or_empty(secret.data, "ssh-privatekey").empty()) errors.required(data.key("ssh-privatekey"));
+    if (get_or_empty(secret.data, "ssh-privatekey").empty())
+      errors.required(data.key("ssh-privatekey"));
   } else if (type == "kubernetes.io/tls") {
     need("tls.crt");
     need("tls.key");
   }
 }
 
-void validate_secret_update(const core::Secret& now, const core::Secret& before, FieldErrors& errors) {
+void validate_secret_update(const core::Secret& now, const core::Secret& before,
+                            FieldErrors& errors) {
   validate_immutable(now.type, before.type, quoted(now.type), Path("type"), errors);
   validate_frozen(now, before, errors);
   validate_secret(now, errors);
 }
 
-// ---- ServiceAccount -----------------------------------------------------------------------------------------------------------
+// ---- ServiceAccount
+// -----------------------------------------------------------------------------------------------------------
 
 // Only names of secrets are kept.
 void clean_references(core::ServiceAccount& account) {
@@ -120,7 +130,10 @@ void clean_references(core::ServiceAccount& account) {
   }
 }
 void prepare_account(WriteContext&, core::ServiceAccount& account) { clean_references(account); }
-void prepare_account_update(WriteContext&, core::ServiceAccount& account, const core::ServiceAccount&) { clean_references(account); }
+void prepare_account_update(WriteContext&, core::ServiceAccount& account,
+                            const core::ServiceAccount&) {
+  clean_references(account);
+}
 
 constexpr Strategy kStrategies[] = {
     {.group = "",

@@ -30,8 +30,10 @@ const Bounds kFields[] = {
 std::optional<unsigned> parse_number(std::string_view text, std::string& problem) {
   bool negative = text.size() > 1 && text.front() == '-';
   std::string_view digits = negative ? text.substr(1) : text;
-  if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != digits.npos) {
-    problem = "failed to parse int from " + std::string(text) + ": strconv.Atoi: parsing " + quoted(text) + ": invalid syntax";
+  if (digits.empty() || digits.size() > 9 ||
+      digits.find_first_not_of("0123456789") != digits.npos) {
+    problem = "failed to parse int from " + std::string(text) + ": strconv.Atoi: parsing " +
+              quoted(text) + ": invalid syntax";
     return std::nullopt;
   }
   if (negative) {
@@ -40,7 +42,8 @@ std::optional<unsigned> parse_number(std::string_view text, std::string& problem
   }
   return static_cast<unsigned>(std::stoul(std::string(digits)));
 }
-std::optional<unsigned> parse_value(std::string_view text, const Bounds& bounds, std::string& problem) {
+std::optional<unsigned> parse_value(std::string_view text, const Bounds& bounds,
+                                    std::string& problem) {
   for (size_t i = 0; i < bounds.names.size(); ++i)
     if (lower(text) == bounds.names[i]) return bounds.min + static_cast<unsigned>(i);
   return parse_number(text, problem);
@@ -73,21 +76,27 @@ std::string range_problem(std::string_view expression, const Bounds& bounds) {
     if (single) end = bounds.max;
   }
   if (start < bounds.min)
-    return "beginning of range (" + std::to_string(start) + ") below minimum (" + std::to_string(bounds.min) + "): " + shown;
-  if (end > bounds.max) return "end of range (" + std::to_string(end) + ") above maximum (" + std::to_string(bounds.max) + "): " + shown;
+    return "beginning of range (" + std::to_string(start) + ") below minimum (" +
+           std::to_string(bounds.min) + "): " + shown;
+  if (end > bounds.max)
+    return "end of range (" + std::to_string(end) + ") above maximum (" +
+           std::to_string(bounds.max) + "): " + shown;
   if (start > end)
-    return "beginning of range (" + std::to_string(start) + ") beyond end of range (" + std::to_string(end) + "): " + shown;
+    return "beginning of range (" + std::to_string(start) + ") beyond end of range (" +
+           std::to_string(end) + "): " + shown;
   if (step == 0) return "step of range should be a positive number: " + shown;
   return {};
 }
 
 std::string descriptor_problem(std::string_view text) {
-  for (std::string_view known : {"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"})
+  for (std::string_view known :
+       {"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"})
     if (known == text) return {};
   if (text.starts_with("@every ")) {
     auto duration = schema::parse_duration(text.substr(7));
     if (duration.ok()) return {};
-    return "failed to parse duration " + std::string(text) + ": time: invalid duration " + quoted(text.substr(7));
+    return "failed to parse duration " + std::string(text) + ": time: invalid duration " +
+           quoted(text.substr(7));
   }
   return "unrecognized descriptor: " + std::string(text);
 }
@@ -98,9 +107,12 @@ std::string cron_schedule_problem(std::string_view schedule) {
   if (schedule.empty()) return "empty spec string";
   if (schedule.starts_with("TZ=") || schedule.starts_with("CRON_TZ=")) {
     size_t equals = schedule.find('='), space = schedule.find(' ');
-    if (space == schedule.npos) return "provided bad location " + std::string(schedule.substr(equals + 1)) + ": missing schedule";
+    if (space == schedule.npos)
+      return "provided bad location " + std::string(schedule.substr(equals + 1)) +
+             ": missing schedule";
     std::string_view zone = schedule.substr(equals + 1, space - equals - 1);
-    std::string problem = zone.empty() || zone == "UTC" || zone == "Local" ? "" : time_zone_problem(zone);
+    std::string problem =
+        zone.empty() || zone == "UTC" || zone == "Local" ? "" : time_zone_problem(zone);
     if (!problem.empty()) return "provided bad location " + std::string(zone) + ": " + problem;
     schedule = trim(schedule.substr(space));
   }
@@ -116,7 +128,8 @@ std::string cron_schedule_problem(std::string_view schedule) {
   if (fields.size() != 5) {
     std::string shown;
     for (std::string_view field : fields) shown += (shown.empty() ? "" : " ") + std::string(field);
-    return "expected exactly 5 fields, found " + std::to_string(fields.size()) + ": [" + shown + "]";
+    return "expected exactly 5 fields, found " + std::to_string(fields.size()) + ": [" + shown +
+           "]";
   }
   for (size_t i = 0; i < 5; ++i) {
     for (std::string_view part : split(fields[i], ',')) {
@@ -131,9 +144,11 @@ std::string cron_schedule_problem(std::string_view schedule) {
 std::string time_zone_problem(std::string_view zone) {
   std::string unknown = "unknown time zone " + std::string(zone);
   for (std::string_view part : split(zone, '/')) {
-    if (part.empty() || part == "." || part == ".." || part.starts_with('-') || part.size() > 14) return unknown;
+    if (part.empty() || part == "." || part == ".." || part.starts_with('-') || part.size() > 14)
+      return unknown;
     for (char c : part) {
-      bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' || c == '+';
+      bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '-' || c == '_' || c == '+';
       if (!good) return unknown;
     }
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether a cron schedule can be parsed, in the words of the parser that upstream uses (five fields or @descriptors).
+// Whether a cron schedule can be parsed, in the words of the parser that upstream uses (five fields
+// or @descriptors).
 #pragma once
 
 #include <string>

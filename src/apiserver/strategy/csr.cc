@@ -25,7 +25,9 @@ void prepare_create(WriteContext& context, Request& request) {
   for (const auto& [key, values] : context.user.extra)
     for (const std::string& value : values) request.spec.extra[key].push_back(value);
 }
-void prepare_update(WriteContext&, Request& request, const Request& old) { request.spec = old.spec; }
+void prepare_update(WriteContext&, Request& request, const Request& old) {
+  request.spec = old.spec;
+}
 
 void stamp(WriteContext& context, Request& request, const Request& old) {
   schema::Time now = schema::to_time(context.clock.now());
@@ -34,7 +36,9 @@ void stamp(WriteContext& context, Request& request, const Request& old) {
     if (!condition.last_transition_time.is_zero()) continue;
     condition.last_transition_time = now;
     for (const Condition& before : old.status.conditions) {
-      if (!(before.type == condition.type) || !(before.status == condition.status) || before.last_transition_time.is_zero()) continue;
+      if (!(before.type == condition.type) || !(before.status == condition.status) ||
+          before.last_transition_time.is_zero())
+        continue;
       condition.last_transition_time = before.last_transition_time;
       break;
     }
@@ -62,20 +66,41 @@ void prepare_status(WriteContext& context, Request& request, const Request& old)
   stamp(context, request, old);
 }
 
-// ---- validation -----------------------------------------------------------------------------------------------------------------
+// ---- validation
+// -----------------------------------------------------------------------------------------------------------------
 
-// What an update tolerates because the old object breaks it already, and what the subresource lets in.
+// What an update tolerates because the old object breaks it already, and what the subresource lets
+// in.
 struct Options {
   bool set_approval = false, set_certificate = false;
-  bool both = false, legacy_signer = false, duplicate_types = false, empty_type = false, any_certificate = false, unknown_usages = false,
-       duplicate_usages = false;
+  bool both = false, legacy_signer = false, duplicate_types = false, empty_type = false,
+       any_certificate = false, unknown_usages = false, duplicate_usages = false;
 };
 
 const std::vector<std::string_view>& usages() {
-  static const std::vector<std::string_view> known = {
-      "any",           "cert sign",      "client auth",   "code signing",       "content commitment", "crl sign",       "data encipherment", "decipher only",
-      "digital signature", "email protection", "encipher only", "ipsec end system", "ipsec tunnel",   "ipsec user",     "key agreement",     "key encipherment",
-      "microsoft sgc", "netscape sgc",   "ocsp signing",  "s/mime",             "server auth",        "signing",        "timestamping"};
+  static const std::vector<std::string_view> known = {"any",
+                                                      "cert sign",
+                                                      "client auth",
+                                                      "code signing",
+                                                      "content commitment",
+                                                      "crl sign",
+                                                      "data encipherment",
+                                                      "decipher only",
+                                                      "digital signature",
+                                                      "email protection",
+                                                      "encipher only",
+                                                      "ipsec end system",
+                                                      "ipsec tunnel",
+                                                      "ipsec user",
+                                                      "key agreement",
+                                                      "key encipherment",
+                                                      "microsoft sgc",
+                                                      "netscape sgc",
+                                                      "ocsp signing",
+                                                      "s/mime",
+                                                      "server auth",
+                                                      "signing",
+                                                      "timestamping"};
   return known;
 }
 
@@ -83,18 +108,22 @@ void validate_signer_name(std::string_view name, const Path& path, FieldErrors& 
   if (name.empty()) return errors.required(path);
   std::vector<std::string_view> segments = split(name, '/');
   if (segments.size() != 2)
-    return errors.invalid(path, quoted(name), "must be a fully qualified domain and path of the form 'example.com/signer-name'");
+    return errors.invalid(
+        path, quoted(name),
+        "must be a fully qualified domain and path of the form 'example.com/signer-name'");
   if (segments[0].size() > 253) errors.too_long(path, quoted(segments[0]), 253);
   auto check = [&](std::string_view segment, Messages (*rule)(std::string_view)) {
     for (std::string_view label : split(segment, '.')) {
       Messages problems = rule(label);
-      for (const std::string& problem : problems) errors.invalid(path, quoted(segment), "validating label " + quoted(label) + ": " + problem);
+      for (const std::string& problem : problems)
+        errors.invalid(path, quoted(segment), "validating label " + quoted(label) + ": " + problem);
       if (!problems.empty()) break;
     }
   };
   check(segments[0], &check_dns1123_label);
   if (segments[0].find('.') == name.npos)
-    errors.invalid(path, quoted(segments[0]), "should be a domain with at least two segments separated by dots");
+    errors.invalid(path, quoted(segments[0]),
+                   "should be a domain with at least two segments separated by dots");
   check(segments[1], &check_dns1123_subdomain);
   if (name.size() > 253 + 253 + 63 + 1 + 1) errors.too_long(path, quoted(name), 571);
 }
@@ -111,9 +140,13 @@ void validate_conditions(const Request& request, const Options& options, FieldEr
     std::vector<std::string_view> statuses = {"True"};
     if (!true_only) statuses = {"False", "True", "Unknown"};
     validate_choice(condition.status, statuses, at / "status", errors);
-    bool conflict = (type == "Approved" && seen.contains("Denied")) || (type == "Denied" && seen.contains("Approved"));
-    if (conflict && !options.both) errors.invalid(at / "type", quoted(type), "Approved and Denied conditions are mutually exclusive");
-    if (!seen.insert(type).second && !options.duplicate_types) errors.duplicate(at / "type", quoted(type));
+    bool conflict = (type == "Approved" && seen.contains("Denied")) ||
+                    (type == "Denied" && seen.contains("Approved"));
+    if (conflict && !options.both)
+      errors.invalid(at / "type", quoted(type),
+                     "Approved and Denied conditions are mutually exclusive");
+    if (!seen.insert(type).second && !options.duplicate_types)
+      errors.duplicate(at / "type", quoted(type));
   }
 }
 
@@ -131,17 +164,20 @@ std::string go_bytes(std::string_view bytes) {
 void validate_with(const Request& request, const Options& options, FieldErrors& errors) {
   Path spec("spec");
   CertificateRequestInfo info = read_certificate_request(request.spec.request);
-  if (!info.problem.empty()) errors.invalid(spec / "request", go_bytes(request.spec.request), info.problem);
+  if (!info.problem.empty())
+    errors.invalid(spec / "request", go_bytes(request.spec.request), info.problem);
   if (request.spec.usages.empty()) errors.required(spec / "usages");
   std::set<std::string_view> seen;
   for (size_t i = 0; i < request.spec.usages.size(); ++i) {
     const Str& usage = request.spec.usages[i];
     Path at = (spec / "usages").index(i);
     if (!options.unknown_usages) validate_supported(usage, usages(), at, errors);
-    if (!seen.insert(usage.view()).second && !options.duplicate_usages) errors.duplicate(at, quoted(usage));
+    if (!seen.insert(usage.view()).second && !options.duplicate_usages)
+      errors.duplicate(at, quoted(usage));
   }
   if (!options.legacy_signer && request.spec.signer_name == "kubernetes.io/legacy-unknown") {
-    errors.invalid(spec / "signerName", quoted(request.spec.signer_name), "the legacy signerName is not allowed via this API version");
+    errors.invalid(spec / "signerName", quoted(request.spec.signer_name),
+                   "the legacy signerName is not allowed via this API version");
   } else {
     validate_signer_name(request.spec.signer_name, spec / "signerName", errors);
   }
@@ -151,7 +187,8 @@ void validate_with(const Request& request, const Options& options, FieldErrors& 
   validate_conditions(request, options, errors);
   if (!request.status.certificate.empty() && !options.any_certificate) {
     std::string problem = certificate_chain_problem(request.status.certificate);
-    if (!problem.empty()) errors.invalid(Path("status") / "certificate", "\"<certificate data>\"", problem);
+    if (!problem.empty())
+      errors.invalid(Path("status") / "certificate", "\"<certificate data>\"", problem);
   }
 }
 
@@ -170,11 +207,13 @@ Options options_for(const Request& old) {
     validate_supported(usage, usages(), Path(), unknown);
     options.unknown_usages |= !unknown.empty();
   }
-  options.any_certificate = !old.status.certificate.empty() && !certificate_chain_problem(old.status.certificate).empty();
+  options.any_certificate =
+      !old.status.certificate.empty() && !certificate_chain_problem(old.status.certificate).empty();
   return options;
 }
 
-void validate_change(const Request& request, const Request& old, const Options& options, FieldErrors& errors) {
+void validate_change(const Request& request, const Request& old, const Options& options,
+                     FieldErrors& errors) {
   validate_with(request, options, errors);
   Path conditions = Path("status") / "conditions";
   for (std::string_view type : {"Approved", "Denied", "Failed"}) {
@@ -184,8 +223,10 @@ void validate_change(const Request& request, const Request& old, const Options& 
     } else if (!options.set_approval && type != "Failed") {
       if (now.size() > before.size()) {
         errors.forbidden(conditions, "updates may not add a condition of type " + quoted(type));
-      } else if (!std::equal(now.begin(), now.end(), before.begin(), [](const Condition* a, const Condition* b) { return *a == *b; })) {
-        errors.forbidden(conditions, "updates may not modify a condition of type " + quoted(type) + "\n");
+      } else if (!std::equal(now.begin(), now.end(), before.begin(),
+                             [](const Condition* a, const Condition* b) { return *a == *b; })) {
+        errors.forbidden(conditions,
+                         "updates may not modify a condition of type " + quoted(type) + "\n");
       }
     }
   }
@@ -198,8 +239,12 @@ void validate_change(const Request& request, const Request& old, const Options& 
   }
 }
 
-void validate(const Request& request, FieldErrors& errors) { validate_with(request, Options(), errors); }
-void validate_update(const Request& request, const Request& old, FieldErrors& errors) { validate_change(request, old, options_for(old), errors); }
+void validate(const Request& request, FieldErrors& errors) {
+  validate_with(request, Options(), errors);
+}
+void validate_update(const Request& request, const Request& old, FieldErrors& errors) {
+  validate_change(request, old, options_for(old), errors);
+}
 void validate_status(const Request& request, const Request& old, FieldErrors& errors) {
   Options options = options_for(old);
   options.set_certificate = true;

@@ -17,43 +17,59 @@ namespace discovery = api::discovery_v1;
 
 const std::vector<std::string_view> kProtocols = {"SCTP", "TCP", "UDP"};
 
-// ---- Endpoints --------------------------------------------------------------------------------------------------------------
+// ---- Endpoints
+// --------------------------------------------------------------------------------------------------------------
 
 void default_endpoints(core::Endpoints& object) { apply_table_defaults(object); }
 
 void validate_address(const core::EndpointAddress& address, const Path& path, FieldErrors& errors) {
   invalid_each(path / "ip", address.ip, check_ip(address.ip), errors);
-  if (!address.hostname.empty()) invalid_each(path / "hostname", address.hostname, check_dns1123_label(address.hostname), errors);
-  if (address.node_name) invalid_each(path / "nodeName", *address.node_name, check_dns1123_subdomain(*address.node_name), errors);
+  if (!address.hostname.empty())
+    invalid_each(path / "hostname", address.hostname, check_dns1123_label(address.hostname),
+                 errors);
+  if (address.node_name)
+    invalid_each(path / "nodeName", *address.node_name, check_dns1123_subdomain(*address.node_name),
+                 errors);
   validate_non_special_ip(address.ip, path / "ip", errors);
 }
 
-void validate_port(const core::EndpointPort& port, bool require_name, const Path& path, FieldErrors& errors) {
+void validate_port(const core::EndpointPort& port, bool require_name, const Path& path,
+                   FieldErrors& errors) {
   if (require_name && port.name.empty()) {
     errors.required(path / "name");
   } else if (!port.name.empty()) {
     invalid_each(path / "name", port.name, check_dns1123_label(port.name), errors);
   }
-  for (const std::string& message : check_port_number(port.port)) errors.invalid(path / "port", std::to_string(port.port), message);
+  for (const std::string& message : check_port_number(port.port))
+    errors.invalid(path / "port", std::to_string(port.port), message);
   validate_choice(port.protocol, kProtocols, path / "protocol", errors);
-  if (port.app_protocol) invalid_each(path / "appProtocol", *port.app_protocol, check_qualified_name(*port.app_protocol), errors);
+  if (port.app_protocol)
+    invalid_each(path / "appProtocol", *port.app_protocol, check_qualified_name(*port.app_protocol),
+                 errors);
 }
 
 void validate_endpoints(const core::Endpoints& object, FieldErrors& errors) {
   for (size_t i = 0; i < object.subsets.size(); ++i) {
     const core::EndpointSubset& subset = object.subsets[i];
     Path path = Path("subsets").index(i);
-    if (subset.addresses.empty() && subset.not_ready_addresses.empty()) errors.required(path, "must specify `addresses` or `notReadyAddresses`");
-    for (size_t j = 0; j < subset.addresses.size(); ++j) validate_address(subset.addresses[j], (path / "addresses").index(j), errors);
+    if (subset.addresses.empty() && subset.not_ready_addresses.empty())
+      errors.required(path, "must specify `addresses` or `notReadyAddresses`");
+    for (size_t j = 0; j < subset.addresses.size(); ++j)
+      validate_address(subset.addresses[j], (path / "addresses").index(j), errors);
     for (size_t j = 0; j < subset.not_ready_addresses.size(); ++j)
-      validate_address(subset.not_ready_addresses[j], (path / "notReadyAddresses").index(j), errors);
+      validate_address(subset.not_ready_addresses[j], (path / "notReadyAddresses").index(j),
+                       errors);
     for (size_t j = 0; j < subset.ports.size(); ++j)
       validate_port(subset.ports[j], subset.ports.size() > 1, (path / "ports").index(j), errors);
   }
 }
-void validate_endpoints_update(const core::Endpoints& object, const core::Endpoints&, FieldErrors& errors) { validate_endpoints(object, errors); }
+void validate_endpoints_update(const core::Endpoints& object, const core::Endpoints&,
+                               FieldErrors& errors) {
+  validate_endpoints(object, errors);
+}
 
-// ---- EndpointSlice ------------------------------------------------------------------------------------------------------------
+// ---- EndpointSlice
+// ------------------------------------------------------------------------------------------------------------
 
 void default_slice(discovery::EndpointSlice& slice) { apply_table_defaults(slice); }
 
@@ -62,9 +78,13 @@ void drop_topology(discovery::EndpointSlice& slice, const discovery::EndpointSli
   if (old != nullptr && old->endpoints == slice.endpoints) return;
   for (discovery::Endpoint& endpoint : slice.endpoints) endpoint.deprecated_topology.reset();
 }
-void prepare_slice(WriteContext&, discovery::EndpointSlice& slice) { drop_topology(slice, nullptr); }
-void prepare_slice_update(WriteContext&, discovery::EndpointSlice& slice, const discovery::EndpointSlice& old) {
-  bool changed = !(slice.endpoints == old.endpoints) || !(slice.ports == old.ports) || !(slice.address_type == old.address_type) ||
+void prepare_slice(WriteContext&, discovery::EndpointSlice& slice) {
+  drop_topology(slice, nullptr);
+}
+void prepare_slice_update(WriteContext&, discovery::EndpointSlice& slice,
+                          const discovery::EndpointSlice& old) {
+  bool changed = !(slice.endpoints == old.endpoints) || !(slice.ports == old.ports) ||
+                 !(slice.address_type == old.address_type) ||
                  !(slice.metadata.labels == old.metadata.labels);
   slice.metadata.generation = old.metadata.generation + (changed ? 1 : 0);
   drop_topology(slice, &old);
@@ -75,14 +95,17 @@ void validate_fqdn(std::string_view name, const Path& path, FieldErrors& errors)
   if (name.ends_with('.')) name.remove_suffix(1);
   Messages problems = check_dns1123_subdomain(name);
   if (!problems.empty()) return errors.invalid(path, quoted(name), join(problems, ","));
-  if (name.find('.') == name.npos) return errors.invalid(path, quoted(name), "should be a domain with at least two segments separated by dots");
+  if (name.find('.') == name.npos)
+    return errors.invalid(path, quoted(name),
+                          "should be a domain with at least two segments separated by dots");
   for (std::string_view label : split(name, '.')) {
     problems = check_dns1123_label(label);
     if (!problems.empty()) return errors.invalid(path, quoted(label), join(problems, ","));
   }
 }
 
-void validate_endpoint(const discovery::Endpoint& endpoint, std::string_view type, const Path& path, FieldErrors& errors) {
+void validate_endpoint(const discovery::Endpoint& endpoint, std::string_view type, const Path& path,
+                       FieldErrors& errors) {
   Path addresses = path / "addresses";
   if (endpoint.addresses.empty()) {
     errors.required(addresses, "must contain at least 1 address");
@@ -103,14 +126,20 @@ void validate_endpoint(const discovery::Endpoint& endpoint, std::string_view typ
       validate_fqdn(address, at, errors);
     }
   }
-  if (endpoint.node_name) invalid_each(path / "nodeName", *endpoint.node_name, check_dns1123_subdomain(*endpoint.node_name), errors);
+  if (endpoint.node_name)
+    invalid_each(path / "nodeName", *endpoint.node_name,
+                 check_dns1123_subdomain(*endpoint.node_name), errors);
   Path topology = path / "deprecatedTopology";
-  if (endpoint.deprecated_topology.size() > 16) errors.too_many(topology, static_cast<int>(endpoint.deprecated_topology.size()), 16);
+  if (endpoint.deprecated_topology.size() > 16)
+    errors.too_many(topology, static_cast<int>(endpoint.deprecated_topology.size()), 16);
   validate_labels(endpoint.deprecated_topology, topology, errors);
-  if (endpoint.hostname) invalid_each(path / "hostname", *endpoint.hostname, check_dns1123_label(*endpoint.hostname), errors);
+  if (endpoint.hostname)
+    invalid_each(path / "hostname", *endpoint.hostname, check_dns1123_label(*endpoint.hostname),
+                 errors);
   if (!endpoint.hints) return;
   Path zones = path / "hints" / "forZones";
-  if (endpoint.hints->for_zones.size() > 8) return errors.too_many(zones, static_cast<int>(endpoint.hints->for_zones.size()), 8);
+  if (endpoint.hints->for_zones.size() > 8)
+    return errors.too_many(zones, static_cast<int>(endpoint.hints->for_zones.size()), 8);
   std::set<std::string_view> seen;
   for (size_t i = 0; i < endpoint.hints->for_zones.size(); ++i) {
     const Str& zone = endpoint.hints->for_zones[i].name;
@@ -123,7 +152,8 @@ void validate_endpoint(const discovery::Endpoint& endpoint, std::string_view typ
   }
 }
 
-void validate_slice_ports(const List<discovery::EndpointPort>& ports, const Path& path, FieldErrors& errors) {
+void validate_slice_ports(const List<discovery::EndpointPort>& ports, const Path& path,
+                          FieldErrors& errors) {
   if (ports.size() > 20000) return errors.too_many(path, static_cast<int>(ports.size()), 20000);
   std::set<std::string_view> names;
   for (size_t i = 0; i < ports.size(); ++i) {
@@ -137,7 +167,9 @@ void validate_slice_ports(const List<discovery::EndpointPort>& ports, const Path
     } else {
       validate_supported(*port.protocol, kProtocols, at / "protocol", errors);
     }
-    if (port.app_protocol) invalid_each(at / "appProtocol", *port.app_protocol, check_qualified_name(*port.app_protocol), errors);
+    if (port.app_protocol)
+      invalid_each(at / "appProtocol", *port.app_protocol, check_qualified_name(*port.app_protocol),
+                   errors);
   }
 }
 
@@ -155,12 +187,16 @@ void validate_slice(const discovery::EndpointSlice& slice, FieldErrors& errors) 
   }
   validate_slice_ports(slice.ports, Path("ports"), errors);
 }
-void validate_slice_update(const discovery::EndpointSlice& slice, const discovery::EndpointSlice& old, FieldErrors& errors) {
+void validate_slice_update(const discovery::EndpointSlice& slice,
+                           const discovery::EndpointSlice& old, FieldErrors& errors) {
   validate_slice(slice, errors);
-  validate_immutable(slice.address_type, old.address_type, quoted(slice.address_type), Path("addressType"), errors);
+  validate_immutable(slice.address_type, old.address_type, quoted(slice.address_type),
+                     Path("addressType"), errors);
 }
-void warn_slice(WriteContext& context, const discovery::EndpointSlice& slice, const discovery::EndpointSlice* old) {
-  if (old == nullptr && slice.address_type == "FQDN") context.warnings.push_back("spec.addressType: FQDN endpoints are deprecated");
+void warn_slice(WriteContext& context, const discovery::EndpointSlice& slice,
+                const discovery::EndpointSlice* old) {
+  if (old == nullptr && slice.address_type == "FQDN")
+    context.warnings.push_back("spec.addressType: FQDN endpoints are deprecated");
 }
 
 constexpr Strategy kStrategies[] = {

@@ -11,7 +11,8 @@ namespace {
 namespace core = api::core_v1;
 
 void limit(const Str& text, size_t most, std::string_view field, FieldErrors& errors) {
-  if (text.size() > most) errors.invalid(Path(field), "\"\"", "can have at most " + std::to_string(most) + " characters");
+  if (text.size() > most)
+    errors.invalid(Path(field), "\"\"", "can have at most " + std::to_string(most) + " characters");
 }
 
 void validate(const core::Event& event, FieldErrors& errors) {
@@ -25,7 +26,8 @@ void validate(const core::Event& event, FieldErrors& errors) {
       errors.invalid(involved_path, quoted(involved), "does not match event.namespace");
     Path controller("reportingComponent");
     if (event.reporting_component.empty()) errors.required(controller);
-    invalid_each(controller, event.reporting_component, check_qualified_name(event.reporting_component), errors);
+    invalid_each(controller, event.reporting_component,
+                 check_qualified_name(event.reporting_component), errors);
     if (event.reporting_instance.empty()) errors.required(Path("reportingInstance"));
     limit(event.reporting_instance, 128, "reportingInstance", errors);
     if (event.action.empty()) errors.required(Path("action"));
@@ -36,7 +38,9 @@ void validate(const core::Event& event, FieldErrors& errors) {
   }
   invalid_each(Path("namespace"), ns, check_dns1123_subdomain(ns), errors);
 }
-void validate_update(const core::Event& event, const core::Event&, FieldErrors& errors) { validate(event, errors); }
+void validate_update(const core::Event& event, const core::Event&, FieldErrors& errors) {
+  validate(event, errors);
+}
 
 constexpr Strategy make(std::string_view group) {
   return {.group = group,

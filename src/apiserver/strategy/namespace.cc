@@ -22,7 +22,8 @@ void defaults(core::Namespace& object) {
 void prepare_create(WriteContext&, core::Namespace& object) {
   object.status = core::NamespaceStatus();
   object.status.phase = "Active";
-  if (!contains(object.spec.finalizers, "kubernetes")) object.spec.finalizers.push_back("kubernetes");
+  if (!contains(object.spec.finalizers, "kubernetes"))
+    object.spec.finalizers.push_back("kubernetes");
   // A generated name is known only now.
   object.metadata.labels[kNameLabel] = object.metadata.name;
 }
@@ -33,20 +34,27 @@ void prepare_update(WriteContext&, core::Namespace& object, const core::Namespac
   object.metadata.labels[kNameLabel] = object.metadata.name;
 }
 
-void prepare_status(WriteContext&, core::Namespace& object, const core::Namespace& old) { object.spec = old.spec; }
+void prepare_status(WriteContext&, core::Namespace& object, const core::Namespace& old) {
+  object.spec = old.spec;
+}
 
 void validate(const core::Namespace& object, FieldErrors& errors) {
-  for (const Str& finalizer : object.spec.finalizers) validate_finalizer_name(finalizer, Path("spec") / "finalizers", errors);
+  for (const Str& finalizer : object.spec.finalizers)
+    validate_finalizer_name(finalizer, Path("spec") / "finalizers", errors);
 }
-void validate_update(const core::Namespace& object, const core::Namespace&, FieldErrors& errors) { validate(object, errors); }
+void validate_update(const core::Namespace& object, const core::Namespace&, FieldErrors& errors) {
+  validate(object, errors);
+}
 
 void validate_status(const core::Namespace& object, const core::Namespace&, FieldErrors& errors) {
   Path path = Path("status") / "Phase";
   if (!object.metadata.deletion_timestamp) {
     if (!(object.status.phase == "Active"))
-      errors.invalid(path, quoted(object.status.phase), "may only be 'Active' if `deletionTimestamp` is empty");
+      errors.invalid(path, quoted(object.status.phase),
+                     "may only be 'Active' if `deletionTimestamp` is empty");
   } else if (!(object.status.phase == "Terminating")) {
-    errors.invalid(path, quoted(object.status.phase), "may only be 'Terminating' if `deletionTimestamp` is not empty");
+    errors.invalid(path, quoted(object.status.phase),
+                   "may only be 'Terminating' if `deletionTimestamp` is not empty");
   }
 }
 
@@ -69,11 +77,16 @@ constexpr Strategy kStrategies[] = {
 
 std::span<const Strategy> namespace_strategies() { return kStrategies; }
 
-void prepare_namespace_finalize(WriteContext&, core::Namespace& object, const core::Namespace& old) { object.status = old.status; }
+void prepare_namespace_finalize(WriteContext&, core::Namespace& object,
+                                const core::Namespace& old) {
+  object.status = old.status;
+}
 
-void validate_namespace_finalize(const core::Namespace& object, const core::Namespace&, FieldErrors& errors) {
+void validate_namespace_finalize(const core::Namespace& object, const core::Namespace&,
+                                 FieldErrors& errors) {
   Path path = Path("spec") / "finalizers";
-  for (size_t i = 0; i < object.spec.finalizers.size(); ++i) validate_finalizer_name(object.spec.finalizers[i], path.index(i), errors);
+  for (size_t i = 0; i < object.spec.finalizers.size(); ++i)
+    validate_finalizer_name(object.spec.finalizers[i], path.index(i), errors);
 }
 
 }  // namespace knarr::apiserver

@@ -11,7 +11,8 @@ namespace knarr::apiserver {
 namespace {
 
 void defaults(core::Node& node) {
-  if (node.status.allocatable.is_null() && !node.status.capacity.is_null()) node.status.allocatable = node.status.capacity;
+  if (node.status.allocatable.is_null() && !node.status.capacity.is_null())
+    node.status.allocatable = node.status.capacity;
   core::NodeSpec& spec = node.spec;
   // podCIDR is the first of podCIDRs; the singular wins where they differ.
   if (!spec.pod_cidr.empty() && (spec.pod_cidrs.empty() || !(spec.pod_cidrs[0] == spec.pod_cidr))) {
@@ -46,15 +47,18 @@ void validate_taints(const List<core::Taint>& taints, const Path& path, FieldErr
     if (!problems.empty()) errors.invalid(at / "value", quoted(taint.value), join(problems, ";"));
     validate_taint_effect(taint.effect, false, at / "effect", errors);
     if (!seen.emplace(taint.effect.view(), taint.key.view()).second)
-      errors.duplicate(at, "core.Taint{Key:" + quoted(taint.key) + ", Value:" + quoted(taint.value) + ", Effect:" + quoted(taint.effect) +
+      errors.duplicate(at, "core.Taint{Key:" + quoted(taint.key) + ", Value:" +
+                               quoted(taint.value) + ", Effect:" + quoted(taint.effect) +
                                ", TimeAdded:<nil>}: taints must be unique by key and effect pair");
   }
 }
 
 void validate_quantities(const core::Node& node, FieldErrors& errors) {
   Path status("status");
-  for (const auto& [name, quantity] : node.status.capacity) validate_resource_quantity(name, quantity, status / "capacity" / name.view(), errors);
-  for (const auto& [name, quantity] : node.status.allocatable) validate_resource_quantity(name, quantity, status / "allocatable" / name.view(), errors);
+  for (const auto& [name, quantity] : node.status.capacity)
+    validate_resource_quantity(name, quantity, status / "capacity" / name.view(), errors);
+  for (const auto& [name, quantity] : node.status.allocatable)
+    validate_resource_quantity(name, quantity, status / "allocatable" / name.view(), errors);
 }
 
 void validate(const core::Node& node, FieldErrors& errors) {
@@ -72,10 +76,12 @@ void validate(const core::Node& node, FieldErrors& errors) {
   }
   if (node.spec.pod_cidrs.size() < 2) return;
   if (!is_dual_stack(addresses) || node.spec.pod_cidrs.size() > 2)
-    errors.invalid(path, go_list(node.spec.pod_cidrs), "may specify no more than one CIDR for each IP family");
+    errors.invalid(path, go_list(node.spec.pod_cidrs),
+                   "may specify no more than one CIDR for each IP family");
   std::set<std::string_view> seen;
   for (size_t i = 0; i < node.spec.pod_cidrs.size(); ++i)
-    if (!seen.insert(node.spec.pod_cidrs[i].view()).second) errors.duplicate(path.index(i), quoted(node.spec.pod_cidrs[i]));
+    if (!seen.insert(node.spec.pod_cidrs[i].view()).second)
+      errors.duplicate(path.index(i), quoted(node.spec.pod_cidrs[i]));
 }
 
 void validate_changes(const core::Node& node, const core::Node& old, FieldErrors& errors) {
@@ -85,17 +91,21 @@ void validate_changes(const core::Node& node, const core::Node& old, FieldErrors
       if (!(node.status.addresses[i] == node.status.addresses[j])) continue;
       const core::NodeAddress& address = node.status.addresses[i];
       errors.duplicate((Path("status") / "addresses").index(i),
-                       "core.NodeAddress{Type:" + quoted(address.type) + ", Address:" + quoted(address.address) + "}");
+                       "core.NodeAddress{Type:" + quoted(address.type) +
+                           ", Address:" + quoted(address.address) + "}");
       break;
     }
   }
   Path spec("spec");
   if (!old.spec.pod_cidrs.empty() && !(old.spec.pod_cidrs == node.spec.pod_cidrs))
-    errors.forbidden(spec / "podCIDRs", "node updates may not change podCIDR except from \"\" to valid");
+    errors.forbidden(spec / "podCIDRs",
+                     "node updates may not change podCIDR except from \"\" to valid");
   if (!old.spec.provider_id.empty() && !(old.spec.provider_id == node.spec.provider_id))
-    errors.forbidden(spec / "providerID", "node updates may not change providerID except from \"\" to valid");
+    errors.forbidden(spec / "providerID",
+                     "node updates may not change providerID except from \"\" to valid");
   validate_taints(node.spec.taints, Path("metadata") / "taints", errors);
-  if (!(node.spec.external_id == old.spec.external_id)) errors.forbidden(spec / "externalID", "may not be updated");
+  if (!(node.spec.external_id == old.spec.external_id))
+    errors.forbidden(spec / "externalID", "may not be updated");
 }
 void validate_update(const core::Node& node, const core::Node& old, FieldErrors& errors) {
   validate(node, errors);
@@ -103,8 +113,11 @@ void validate_update(const core::Node& node, const core::Node& old, FieldErrors&
 }
 
 void warn(WriteContext& context, const core::Node& node, const core::Node*) {
-  if (node.spec.config_source) context.warnings.push_back("spec.configSource: the feature is removed");
-  if (!node.spec.external_id.empty()) context.warnings.push_back("spec.externalID: this field is deprecated, and is unused by Kubernetes");
+  if (node.spec.config_source)
+    context.warnings.push_back("spec.configSource: the feature is removed");
+  if (!node.spec.external_id.empty())
+    context.warnings.push_back(
+        "spec.externalID: this field is deprecated, and is unused by Kubernetes");
 }
 
 constexpr Strategy kStrategies[] = {

@@ -11,8 +11,10 @@ namespace {
 
 void defaults(core::Pod& pod) {
   // Not defaults, but what upstream's conversion does to every pod that comes in.
-  for (std::string_view key : {"pod.beta.kubernetes.io/init-containers", "pod.alpha.kubernetes.io/init-containers",
-                               "pod.beta.kubernetes.io/init-container-statuses", "pod.alpha.kubernetes.io/init-container-statuses"})
+  for (std::string_view key :
+       {"pod.beta.kubernetes.io/init-containers", "pod.alpha.kubernetes.io/init-containers",
+        "pod.beta.kubernetes.io/init-container-statuses",
+        "pod.alpha.kubernetes.io/init-container-statuses"})
     pod.metadata.annotations.erase(key);
   auto& grace = pod.spec.termination_grace_period_seconds;
   if (grace && *grace < 0) grace = 1;
@@ -48,7 +50,8 @@ void prepare_status(WriteContext&, core::Pod& pod, const core::Pod& old) {
 }
 
 int64_t grace_period(const core::Pod& pod, int64_t requested) {
-  int64_t period = requested >= 0 ? requested : pod.spec.termination_grace_period_seconds.value_or(0);
+  int64_t period =
+      requested >= 0 ? requested : pod.spec.termination_grace_period_seconds.value_or(0);
   if (pod.spec.node_name.empty()) return 0;
   if (pod.status.phase == "Failed" || pod.status.phase == "Succeeded") return 0;
   return period < 0 ? 1 : period;
@@ -58,8 +61,11 @@ void warn(WriteContext& context, const core::Pod& pod, const core::Pod* old) {
   if (old != nullptr) return;
   Messages problems = check_dns1123_label(pod.metadata.name);
   if (!problems.empty())
-    context.warnings.push_back("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is "
-                               "recommended: [" + join(problems, " ") + "]");
+    context.warnings.push_back(
+        "metadata.name: this is used in the Pod's hostname, which can result in surprising "
+        "behavior; a DNS label is "
+        "recommended: [" +
+        join(problems, " ") + "]");
   pod_warnings(pod.spec, pod.metadata, Path(), context.warnings);
 }
 
@@ -67,18 +73,24 @@ void default_template(core::PodTemplate& object) {
   apply_table_defaults(object);
   default_pod_spec(object.template_.spec);
 }
-void prepare_template(WriteContext&, core::PodTemplate& object) { drop_disabled_pod_fields(object.template_.spec, nullptr); }
-void prepare_template_update(WriteContext&, core::PodTemplate& object, const core::PodTemplate& old) {
+void prepare_template(WriteContext&, core::PodTemplate& object) {
+  drop_disabled_pod_fields(object.template_.spec, nullptr);
+}
+void prepare_template_update(WriteContext&, core::PodTemplate& object,
+                             const core::PodTemplate& old) {
   drop_disabled_pod_fields(object.template_.spec, &old.template_.spec);
 }
 void validate_template(const core::PodTemplate& object, FieldErrors& errors) {
   validate_pod_template(object.template_, Path("template"), pod_options(nullptr, nullptr), errors);
 }
-void validate_template_update(const core::PodTemplate& object, const core::PodTemplate& old, FieldErrors& errors) {
-  validate_pod_template(object.template_, Path("template"), pod_options(&old.template_.spec, &old.template_.metadata), errors);
+void validate_template_update(const core::PodTemplate& object, const core::PodTemplate& old,
+                              FieldErrors& errors) {
+  validate_pod_template(object.template_, Path("template"),
+                        pod_options(&old.template_.spec, &old.template_.metadata), errors);
 }
 
-void warn_template(WriteContext& context, const core::PodTemplate& object, const core::PodTemplate* old) {
+void warn_template(WriteContext& context, const core::PodTemplate& object,
+                   const core::PodTemplate* old) {
   template_warnings(object.template_, object, old, Path("template"), context.warnings);
 }
 

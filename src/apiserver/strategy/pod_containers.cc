@@ -24,7 +24,8 @@ void validate_ports(const List<core::ContainerPort>& ports, const Path& path, Fi
       }
     }
     auto check = [&](int32_t number, std::string_view field) {
-      for (const std::string& message : check_port_number(number)) errors.invalid(at / field, std::to_string(number), message);
+      for (const std::string& message : check_port_number(number))
+        errors.invalid(at / field, std::to_string(number), message);
     };
     if (port.container_port == 0) {
       errors.required(at / "containerPort");
@@ -42,7 +43,8 @@ bool is_privileged(const Container& container) {
 }
 
 template <class Container>
-void validate_mounts(const Container& container, const VolumeIndex& volumes, const Path& path, FieldErrors& errors) {
+void validate_mounts(const Container& container, const VolumeIndex& volumes, const Path& path,
+                     FieldErrors& errors) {
   Names points;
   for (size_t i = 0; i < container.volume_mounts.size(); ++i) {
     const core::VolumeMount& mount = container.volume_mounts[i];
@@ -50,29 +52,36 @@ void validate_mounts(const Container& container, const VolumeIndex& volumes, con
     if (mount.name.empty()) errors.required(at / "name");
     if (!volumes.contains(mount.name.view())) errors.not_found(at / "name", quoted(mount.name));
     if (mount.mount_path.empty()) errors.required(at / "mountPath");
-    if (!points.insert(mount.mount_path.view()).second) errors.invalid(at / "mountPath", quoted(mount.mount_path), "must be unique");
+    if (!points.insert(mount.mount_path.view()).second)
+      errors.invalid(at / "mountPath", quoted(mount.mount_path), "must be unique");
     for (const core::VolumeDevice& device : container.volume_devices) {
-      if (device.name == mount.name) errors.invalid(at / "name", quoted(mount.name), "must not already exist in volumeDevices");
+      if (device.name == mount.name)
+        errors.invalid(at / "name", quoted(mount.name), "must not already exist in volumeDevices");
       if (device.device_path == mount.mount_path)
-        errors.invalid(at / "mountPath", quoted(mount.mount_path), "must not already exist as a path in volumeDevices");
+        errors.invalid(at / "mountPath", quoted(mount.mount_path),
+                       "must not already exist as a path in volumeDevices");
     }
     if (!mount.sub_path.empty()) validate_descending_path(mount.sub_path, path / "subPath", errors);
     if (!mount.sub_path_expr.empty()) {
       if (!mount.sub_path.empty())
-        errors.invalid(at / "subPathExpr", quoted(mount.sub_path_expr), "subPathExpr and subPath are mutually exclusive");
+        errors.invalid(at / "subPathExpr", quoted(mount.sub_path_expr),
+                       "subPathExpr and subPath are mutually exclusive");
       validate_descending_path(mount.sub_path_expr, path / "subPathExpr", errors);
     }
     if (mount.mount_propagation) {
       Path where = path / "mountPropagation";
-      validate_supported(*mount.mount_propagation, {"Bidirectional", "HostToContainer", "None"}, where, errors);
+      validate_supported(*mount.mount_propagation, {"Bidirectional", "HostToContainer", "None"},
+                         where, errors);
       if (*mount.mount_propagation == "Bidirectional" && !is_privileged(container))
-        errors.forbidden(where, "Bidirectional mount propagation is available only to privileged containers");
+        errors.forbidden(
+            where, "Bidirectional mount propagation is available only to privileged containers");
     }
   }
 }
 
 template <class Container>
-void validate_devices(const Container& container, const VolumeIndex& volumes, const Path& path, FieldErrors& errors) {
+void validate_devices(const Container& container, const VolumeIndex& volumes, const Path& path,
+                      FieldErrors& errors) {
   Names paths, names;
   for (size_t i = 0; i < container.volume_devices.size(); ++i) {
     const core::VolumeDevice& device = container.volume_devices[i];
@@ -84,10 +93,13 @@ void validate_devices(const Container& container, const VolumeIndex& volumes, co
     if (volume == volumes.end()) {
       errors.not_found(at / "name", name);
     } else if (!volume->second->persistent_volume_claim && !volume->second->ephemeral) {
-      errors.invalid(at / "name", name, "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode");
+      errors.invalid(
+          at / "name", name,
+          "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode");
     }
     if (device.device_path.empty()) errors.required(at / "devicePath");
-    if (paths.contains(device.device_path.view())) errors.invalid(at / "devicePath", where, "must be unique");
+    if (paths.contains(device.device_path.view()))
+      errors.invalid(at / "devicePath", where, "must be unique");
     FieldErrors backsteps;
     validate_no_backsteps(device.device_path, at, backsteps);
     if (!backsteps.empty()) {
@@ -96,8 +108,11 @@ void validate_devices(const Container& container, const VolumeIndex& volumes, co
       paths.insert(device.device_path.view());
     }
     for (const core::VolumeMount& mount : container.volume_mounts) {
-      if (mount.name == device.name) errors.invalid(at / "name", name, "must not already exist in volumeMounts");
-      if (mount.mount_path == device.device_path) errors.invalid(at / "devicePath", where, "must not already exist as a path in volumeMounts");
+      if (mount.name == device.name)
+        errors.invalid(at / "name", name, "must not already exist in volumeMounts");
+      if (mount.mount_path == device.device_path)
+        errors.invalid(at / "devicePath", where,
+                       "must not already exist as a path in volumeMounts");
     }
     if (!device.name.empty()) names.insert(device.name.view());
   }
@@ -105,54 +120,65 @@ void validate_devices(const Container& container, const VolumeIndex& volumes, co
 
 // Container and EphemeralContainerCommon have the same fields.
 template <class Container>
-void validate_common(const Container& container, const VolumeIndex& volumes, const Path& path, const PodOptions& options, FieldErrors& errors) {
+void validate_common(const Container& container, const VolumeIndex& volumes, const Path& path,
+                     const PodOptions& options, FieldErrors& errors) {
   if (container.name.empty()) {
     errors.required(path / "name");
   } else {
     invalid_each(path / "name", container.name, check_dns1123_label(container.name), errors);
   }
   if (container.image.empty()) errors.required(path / "image");
-  validate_choice(container.termination_message_policy, {"File", "FallbackToLogsOnError"}, path / "terminationMessagePolicy", errors);
+  validate_choice(container.termination_message_policy, {"File", "FallbackToLogsOnError"},
+                  path / "terminationMessagePolicy", errors);
   validate_ports(container.ports, path / "ports", errors);
   validate_env(container.env, path / "env", options, errors);
   validate_env_from(container.env_from, path / "envFrom", errors);
   validate_mounts(container, volumes, path / "volumeMounts", errors);
   validate_devices(container, volumes, path / "volumeDevices", errors);
-  validate_choice(container.image_pull_policy, {"Always", "IfNotPresent", "Never"}, path / "imagePullPolicy", errors);
+  validate_choice(container.image_pull_policy, {"Always", "IfNotPresent", "Never"},
+                  path / "imagePullPolicy", errors);
   validate_resources(container.resources, path / "resources", options, errors);
   validate_security_context(container.security_context.get(), path / "securityContext", errors);
 }
 
 // Two ports of the same protocol, address and host port, in the containers from `first` on.
-void validate_host_ports(const core::Container* first, size_t count, const Path& path, FieldErrors& errors) {
+void validate_host_ports(const core::Container* first, size_t count, const Path& path,
+                         FieldErrors& errors) {
   std::set<std::string> taken;
   for (size_t i = 0; i < count; ++i) {
     for (size_t j = 0; j < first[i].ports.size(); ++j) {
       const core::ContainerPort& port = first[i].ports[j];
       if (port.host_port == 0) continue;
-      std::string key = port.protocol.str() + "/" + port.host_ip.str() + "/" + std::to_string(port.host_port);
-      if (!taken.insert(key).second) errors.duplicate((path.index(i) / "ports").index(j) / "hostPort", quoted(key));
+      std::string key =
+          port.protocol.str() + "/" + port.host_ip.str() + "/" + std::to_string(port.host_port);
+      if (!taken.insert(key).second)
+        errors.duplicate((path.index(i) / "ports").index(j) / "hostPort", quoted(key));
     }
   }
 }
 
-void validate_regular(const core::PodSpec& spec, const VolumeIndex& volumes, const Path& path, const PodOptions& options, FieldErrors& errors) {
+void validate_regular(const core::PodSpec& spec, const VolumeIndex& volumes, const Path& path,
+                      const PodOptions& options, FieldErrors& errors) {
   if (spec.containers.empty()) return errors.required(path);
   Names names;
   for (size_t i = 0; i < spec.containers.size(); ++i) {
     const core::Container& container = spec.containers[i];
     Path at = path.index(i);
     validate_common(container, volumes, at, options, errors);
-    if (!names.insert(container.name.view()).second) errors.duplicate(at / "name", quoted(container.name));
+    if (!names.insert(container.name.view()).second)
+      errors.duplicate(at / "name", quoted(container.name));
     validate_lifecycle(container, at, errors);
     validate_probes(container, at, errors);
-    if (container.restart_policy) errors.forbidden(at / "restartPolicy", "may not be set for non-init containers");
+    if (container.restart_policy)
+      errors.forbidden(at / "restartPolicy", "may not be set for non-init containers");
   }
   validate_host_ports(spec.containers.begin(), spec.containers.size(), path, errors);
 }
 
-void validate_init(const core::PodSpec& spec, const VolumeIndex& volumes, const Path& path, const PodOptions& options, FieldErrors& errors) {
-  constexpr std::string_view kNotForInit = "may not be set for init containers without restartPolicy=Always";
+void validate_init(const core::PodSpec& spec, const VolumeIndex& volumes, const Path& path,
+                   const PodOptions& options, FieldErrors& errors) {
+  constexpr std::string_view kNotForInit =
+      "may not be set for init containers without restartPolicy=Always";
   Names names;
   for (const core::Container& container : spec.containers) names.insert(container.name.view());
   for (size_t i = 0; i < spec.init_containers.size(); ++i) {
@@ -182,23 +208,29 @@ void validate_init(const core::PodSpec& spec, const VolumeIndex& volumes, const 
   }
 }
 
-void validate_ephemeral(const core::PodSpec& spec, const VolumeIndex& volumes, const Path& path, const PodOptions& options, FieldErrors& errors) {
+void validate_ephemeral(const core::PodSpec& spec, const VolumeIndex& volumes, const Path& path,
+                        const PodOptions& options, FieldErrors& errors) {
   constexpr std::string_view kNotForEphemeral = "cannot be set for an Ephemeral Container";
   Names others, names;
   for (const auto* list : {&spec.containers, &spec.init_containers})
     for (const core::Container& container : *list) others.insert(container.name.view());
   names = others;
   for (size_t i = 0; i < spec.ephemeral_containers.size(); ++i) {
-    const core::EphemeralContainerCommon& container = spec.ephemeral_containers[i].ephemeral_container_common;
+    const core::EphemeralContainerCommon& container =
+        spec.ephemeral_containers[i].ephemeral_container_common;
     const Str& target = spec.ephemeral_containers[i].target_container_name;
     Path at = path.index(i);
     validate_common(container, volumes, at, options, errors);
     if (trim(container.image).size() != container.image.size())
-      errors.invalid(at / "image", quoted(container.image), "must not have leading or trailing whitespace");
-    if (!names.insert(container.name.view()).second) errors.duplicate(at / "name", quoted(container.name));
-    if (!target.empty() && !others.contains(target.view())) errors.not_found(at / "targetContainerName", quoted(target));
+      errors.invalid(at / "image", quoted(container.image),
+                     "must not have leading or trailing whitespace");
+    if (!names.insert(container.name.view()).second)
+      errors.duplicate(at / "name", quoted(container.name));
+    if (!target.empty() && !others.contains(target.view()))
+      errors.not_found(at / "targetContainerName", quoted(target));
     if (!container.ports.is_null()) errors.forbidden(at / "ports", kNotForEphemeral);
-    if (!schema::is_zero(core::ResourceRequirements::table(), &container.resources)) errors.forbidden(at / "resources", kNotForEphemeral);
+    if (!schema::is_zero(core::ResourceRequirements::table(), &container.resources))
+      errors.forbidden(at / "resources", kNotForEphemeral);
     if (!container.resize_policy.is_null()) errors.forbidden(at / "resizePolicy", kNotForEphemeral);
     if (container.restart_policy) errors.forbidden(at / "restartPolicy", kNotForEphemeral);
     if (container.liveness_probe) errors.forbidden(at / "livenessProbe", kNotForEphemeral);
@@ -207,15 +239,18 @@ void validate_ephemeral(const core::PodSpec& spec, const VolumeIndex& volumes, c
     if (container.lifecycle) errors.forbidden(at / "lifecycle", kNotForEphemeral);
     for (size_t j = 0; j < container.volume_mounts.size(); ++j) {
       Path mount = (at / "volumeMounts").index(j);
-      if (!container.volume_mounts[j].sub_path.empty()) errors.forbidden(mount / "subPath", kNotForEphemeral);
-      if (!container.volume_mounts[j].sub_path_expr.empty()) errors.forbidden(mount / "subPathExpr", kNotForEphemeral);
+      if (!container.volume_mounts[j].sub_path.empty())
+        errors.forbidden(mount / "subPath", kNotForEphemeral);
+      if (!container.volume_mounts[j].sub_path_expr.empty())
+        errors.forbidden(mount / "subPathExpr", kNotForEphemeral);
     }
   }
 }
 
 }  // namespace
 
-void validate_all_containers(const core::PodSpec& spec, const VolumeIndex& volumes, const Path& path, const PodOptions& options, FieldErrors& errors) {
+void validate_all_containers(const core::PodSpec& spec, const VolumeIndex& volumes,
+                             const Path& path, const PodOptions& options, FieldErrors& errors) {
   validate_regular(spec, volumes, path / "containers", options, errors);
   validate_init(spec, volumes, path / "initContainers", options, errors);
   validate_ephemeral(spec, volumes, path / "ephemeralContainers", options, errors);

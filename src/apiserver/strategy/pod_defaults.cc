@@ -41,7 +41,8 @@ bool valid_image_name(std::string_view name) {
   size_t slash = name.find('/');
   if (slash != name.npos) {
     std::string_view first = name.substr(0, slash);
-    bool domain = first.find_first_of(".:") != first.npos || first == "localhost" || lower(first) != first;
+    bool domain =
+        first.find_first_of(".:") != first.npos || first == "localhost" || lower(first) != first;
     if (domain) name = name.substr(slash + 1);
   }
   for (std::string_view component : split(name, '/'))
@@ -51,7 +52,8 @@ bool valid_image_name(std::string_view name) {
 
 template <class Container>
 void default_container(Container& container) {
-  if (container.image_pull_policy.empty()) container.image_pull_policy = default_pull_policy(container.image);
+  if (container.image_pull_policy.empty())
+    container.image_pull_policy = default_pull_policy(container.image);
 }
 
 void default_requests(core::ResourceRequirements& resources) {
@@ -91,10 +93,12 @@ void default_pod_spec(core::PodSpec& spec) {
   if (spec.service_account_name.empty()) spec.service_account_name = spec.service_account;
   spec.service_account = spec.service_account_name;
   for (core::Volume& volume : spec.volumes)
-    if (schema::is_zero(core::VolumeSource::table(), &volume.volume_source)) volume.volume_source.empty_dir.ensure();
+    if (schema::is_zero(core::VolumeSource::table(), &volume.volume_source))
+      volume.volume_source.empty_dir.ensure();
   for (core::Container& container : spec.init_containers) default_container(container);
   for (core::Container& container : spec.containers) default_container(container);
-  for (core::EphemeralContainer& container : spec.ephemeral_containers) default_container(container.ephemeral_container_common);
+  for (core::EphemeralContainer& container : spec.ephemeral_containers)
+    default_container(container.ephemeral_container_common);
 }
 
 void default_pod(core::Pod& pod) {
@@ -112,7 +116,8 @@ void default_pod(core::Pod& pod) {
 
 // podIP is the first of podIPs; where both are given and differ, the singular wins (old kubelets).
 void default_pod_status(core::PodStatus& status) {
-  if (!status.pod_ip.empty() && (status.pod_ips.empty() || !(status.pod_ips[0].ip == status.pod_ip))) {
+  if (!status.pod_ip.empty() &&
+      (status.pod_ips.empty() || !(status.pod_ips[0].ip == status.pod_ip))) {
     status.pod_ips.reset();
     status.pod_ips.emplace_back().ip = status.pod_ip;
   } else if (status.pod_ip.empty() && !status.pod_ips.empty()) {
@@ -124,31 +129,37 @@ void drop_disabled_pod_fields(core::PodSpec& spec, const core::PodSpec* old) {
   if (old == nullptr || !old->host_users) spec.host_users.reset();
   bool resizing = false, sidecars = false, claims = false;
   if (old != nullptr) {
-    for (const core::Container& container : old->containers) resizing |= !container.resize_policy.empty();
-    for (const core::Container& container : old->init_containers) sidecars |= container.restart_policy.has_value();
+    for (const core::Container& container : old->containers)
+      resizing |= !container.resize_policy.empty();
+    for (const core::Container& container : old->init_containers)
+      sidecars |= container.restart_policy.has_value();
     claims = !old->resource_claims.empty();
   }
   auto drop = [&](auto& container) {
     if (!resizing) container.resize_policy.reset();
     if (!claims) container.resources.claims.reset();
     // Gate ProcMountType is off: the only value is the default.
-    if (container.security_context && container.security_context->proc_mount) container.security_context->proc_mount = "Default";
+    if (container.security_context && container.security_context->proc_mount)
+      container.security_context->proc_mount = "Default";
   };
   for (core::Container& container : spec.init_containers) {
     drop(container);
     if (!sidecars) container.restart_policy.reset();
   }
   for (core::Container& container : spec.containers) drop(container);
-  for (core::EphemeralContainer& container : spec.ephemeral_containers) drop(container.ephemeral_container_common);
+  for (core::EphemeralContainer& container : spec.ephemeral_containers)
+    drop(container.ephemeral_container_common);
   if (!claims) spec.resource_claims.reset();
   for (core::Volume& volume : spec.volumes)
-    if (auto& ephemeral = volume.volume_source.ephemeral; ephemeral && ephemeral->volume_claim_template)
+    if (auto& ephemeral = volume.volume_source.ephemeral;
+        ephemeral && ephemeral->volume_claim_template)
       ephemeral->volume_claim_template->spec.resources.claims.reset();
 }
 
 void drop_disabled_pod_status(core::PodStatus& status, const core::PodStatus* old) {
   if (old == nullptr || old->host_ips.empty()) status.host_ips.reset();
-  for (auto* statuses : {&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses}) {
+  for (auto* statuses : {&status.container_statuses, &status.init_container_statuses,
+                         &status.ephemeral_container_statuses}) {
     for (core::ContainerStatus& container : *statuses) {
       container.allocated_resources.reset();
       container.resources.reset();
@@ -162,7 +173,8 @@ std::string_view pod_qos(const core::PodSpec& spec) {
   using schema::QuantityValue;
   std::map<std::string_view, QuantityValue> requests, limits;
   bool guaranteed = true;
-  auto add = [](std::map<std::string_view, QuantityValue>& sums, const Map<schema::Quantity>& list) {
+  auto add = [](std::map<std::string_view, QuantityValue>& sums,
+                const Map<schema::Quantity>& list) {
     int found = 0;
     for (const auto& [name, quantity] : list) {
       if (!(name == "cpu") && !(name == "memory")) continue;

@@ -11,16 +11,25 @@ constexpr std::string_view kRequestsHugePages = "requests.hugepages-";
 constexpr std::string_view kLimitsHugePages = "limits.hugepages-";
 
 const std::vector<std::string_view>& env_field_paths() {
-  static const std::vector<std::string_view> paths = {"metadata.name", "metadata.namespace",      "metadata.uid",  "spec.nodeName", "spec.serviceAccountName",
-                                                      "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"};
+  static const std::vector<std::string_view> paths = {"metadata.name",
+                                                      "metadata.namespace",
+                                                      "metadata.uid",
+                                                      "spec.nodeName",
+                                                      "spec.serviceAccountName",
+                                                      "status.hostIP",
+                                                      "status.hostIPs",
+                                                      "status.podIP",
+                                                      "status.podIPs"};
   return paths;
 }
 
 // Labels that a field selector of a pod may name; the conversion refuses all others.
 bool known_field_label(std::string_view path) {
-  for (std::string_view known : {"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName",
-                                 "spec.restartPolicy", "spec.serviceAccountName", "spec.schedulerName", "status.phase", "status.hostIP",
-                                 "status.hostIPs", "status.podIP", "status.podIPs", "spec.host"})
+  for (std::string_view known :
+       {"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace",
+        "metadata.uid", "spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName",
+        "spec.schedulerName", "status.phase", "status.hostIP", "status.hostIPs", "status.podIP",
+        "status.podIPs", "spec.host"})
     if (known == path) return true;
   return false;
 }
@@ -37,23 +46,31 @@ bool split_subscript(std::string_view text, std::string_view& path, std::string_
   return true;
 }
 
-void validate_divisor(std::string_view resource, const schema::Quantity& divisor, const Path& path, FieldErrors& errors) {
+void validate_divisor(std::string_view resource, const schema::Quantity& divisor, const Path& path,
+                      FieldErrors& errors) {
   if (schema::QuantityValue::of(divisor).is_zero()) return;
   bool cpu = resource == "limits.cpu" || resource == "requests.cpu";
   std::string_view text = divisor.text;
   if (cpu) {
-    if (text != "1m" && text != "1") errors.invalid(path / "divisor", quoted(resource), "only divisor's values 1m and 1 are supported with the cpu resource");
+    if (text != "1m" && text != "1")
+      errors.invalid(path / "divisor", quoted(resource),
+                     "only divisor's values 1m and 1 are supported with the cpu resource");
     return;
   }
   std::string_view what;
   if (resource == "limits.memory" || resource == "requests.memory") what = "memory";
-  if (resource == "limits.ephemeral-storage" || resource == "requests.ephemeral-storage") what = "local ephemeral storage";
-  if (resource.starts_with(kRequestsHugePages) || resource.starts_with(kLimitsHugePages)) what = "hugepages";
+  if (resource == "limits.ephemeral-storage" || resource == "requests.ephemeral-storage")
+    what = "local ephemeral storage";
+  if (resource.starts_with(kRequestsHugePages) || resource.starts_with(kLimitsHugePages))
+    what = "hugepages";
   if (what.empty()) return;
-  for (std::string_view known : {"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"})
+  for (std::string_view known :
+       {"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"})
     if (known == text) return;
   errors.invalid(path / "divisor", quoted(resource),
-                 "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the " + std::string(what) + " resource");
+                 "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei "
+                 "are supported with the " +
+                     std::string(what) + " resource");
 }
 
 template <class Selector>
@@ -67,7 +84,8 @@ void validate_key_selector(const Selector& selector, const Path& path, FieldErro
   }
 }
 
-void validate_value_from(const core::EnvVar& var, const Path& path, const PodOptions& options, FieldErrors& errors) {
+void validate_value_from(const core::EnvVar& var, const Path& path, const PodOptions& options,
+                         FieldErrors& errors) {
   if (!var.value_from) return;
   const core::EnvVarSource& from = *var.value_from;
   int sources = 0;
@@ -78,7 +96,8 @@ void validate_value_from(const core::EnvVar& var, const Path& path, const PodOpt
   }
   if (from.resource_field_ref) {
     ++sources;
-    validate_resource_field_selector(*from.resource_field_ref, false, path / "resourceFieldRef", errors);
+    validate_resource_field_selector(*from.resource_field_ref, false, path / "resourceFieldRef",
+                                     errors);
   }
   if (from.config_map_key_ref) {
     ++sources;
@@ -89,7 +108,9 @@ void validate_value_from(const core::EnvVar& var, const Path& path, const PodOpt
     validate_key_selector(*from.secret_key_ref, path / "secretKeyRef", errors);
   }
   if (sources == 0) {
-    errors.invalid(path, "\"\"", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`");
+    errors.invalid(
+        path, "\"\"",
+        "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`");
   } else if (!var.value.empty()) {
     errors.invalid(path, "\"\"", "may not be specified when `value` is not empty");
   } else if (sources > 1) {
@@ -99,7 +120,8 @@ void validate_value_from(const core::EnvVar& var, const Path& path, const PodOpt
 
 }  // namespace
 
-void validate_env(const List<core::EnvVar>& vars, const Path& path, const PodOptions& options, FieldErrors& errors) {
+void validate_env(const List<core::EnvVar>& vars, const Path& path, const PodOptions& options,
+                  FieldErrors& errors) {
   for (size_t i = 0; i < vars.size(); ++i) {
     Path at = path.index(i);
     if (vars[i].name.empty()) {
@@ -111,11 +133,13 @@ void validate_env(const List<core::EnvVar>& vars, const Path& path, const PodOpt
   }
 }
 
-void validate_env_from(const List<core::EnvFromSource>& sources, const Path& path, FieldErrors& errors) {
+void validate_env_from(const List<core::EnvFromSource>& sources, const Path& path,
+                       FieldErrors& errors) {
   for (size_t i = 0; i < sources.size(); ++i) {
     Path at = path.index(i);
     const core::EnvFromSource& source = sources[i];
-    if (!source.prefix.empty()) invalid_each(at / "prefix", source.prefix, check_env_var_name(source.prefix), errors);
+    if (!source.prefix.empty())
+      invalid_each(at / "prefix", source.prefix, check_env_var_name(source.prefix), errors);
     int count = 0;
     auto check_name = [&](const Str& name, const Path& where) {
       ++count;
@@ -125,8 +149,10 @@ void validate_env_from(const List<core::EnvFromSource>& sources, const Path& pat
         invalid_each(where / "name", name, name_is_dns_subdomain(name, true), errors);
       }
     };
-    if (source.config_map_ref) check_name(source.config_map_ref->local_object_reference.name, at / "configMapRef");
-    if (source.secret_ref) check_name(source.secret_ref->local_object_reference.name, at / "secretRef");
+    if (source.config_map_ref)
+      check_name(source.config_map_ref->local_object_reference.name, at / "configMapRef");
+    if (source.secret_ref)
+      check_name(source.secret_ref->local_object_reference.name, at / "secretRef");
     if (count == 0) {
       errors.invalid(path, "\"\"", "must specify one of: `configMapRef` or `secretRef`");
     } else if (count > 1) {
@@ -135,15 +161,20 @@ void validate_env_from(const List<core::EnvFromSource>& sources, const Path& pat
   }
 }
 
-void validate_object_field_selector(const core::ObjectFieldSelector& selector, const std::vector<std::string_view>& known, const Path& path,
+void validate_object_field_selector(const core::ObjectFieldSelector& selector,
+                                    const std::vector<std::string_view>& known, const Path& path,
                                     FieldErrors& errors) {
   if (selector.api_version.empty()) return errors.required(path / "apiVersion");
   if (selector.field_path.empty()) return errors.required(path / "fieldPath");
   std::string_view text = selector.field_path, field, subscript;
-  auto refuse = [&](const std::string& why) { errors.invalid(path / "fieldPath", quoted(text), "error converting fieldPath: " + why); };
-  if (!(selector.api_version == "v1")) return refuse("unsupported pod version: " + selector.api_version.str());
+  auto refuse = [&](const std::string& why) {
+    errors.invalid(path / "fieldPath", quoted(text), "error converting fieldPath: " + why);
+  };
+  if (!(selector.api_version == "v1"))
+    return refuse("unsupported pod version: " + selector.api_version.str());
   if (split_subscript(text, field, subscript)) {
-    if (field != "metadata.annotations" && field != "metadata.labels") return refuse("field label does not support subscript: " + std::string(text));
+    if (field != "metadata.annotations" && field != "metadata.labels")
+      return refuse("field label does not support subscript: " + std::string(text));
     std::string name = field == "metadata.annotations" ? lower(subscript) : std::string(subscript);
     invalid_each(path, name, check_qualified_name(name), errors);
     return;
@@ -153,19 +184,23 @@ void validate_object_field_selector(const core::ObjectFieldSelector& selector, c
   validate_supported(text, known, path / "fieldPath", errors);
 }
 
-void validate_host_ips_field(const core::ObjectFieldSelector& selector, const PodOptions& options, const Path& path, FieldErrors& errors) {
+void validate_host_ips_field(const core::ObjectFieldSelector& selector, const PodOptions& options,
+                             const Path& path, FieldErrors& errors) {
   if (!options.allow_host_ips && selector.field_path == "status.hostIPs")
     errors.forbidden(path, "may not be set when feature gate 'PodHostIPs' is not enabled");
 }
 
-void validate_resource_field_selector(const core::ResourceFieldSelector& selector, bool volume, const Path& path, FieldErrors& errors) {
+void validate_resource_field_selector(const core::ResourceFieldSelector& selector, bool volume,
+                                      const Path& path, FieldErrors& errors) {
   std::string_view resource = selector.resource;
   if (volume && selector.container_name.empty()) {
     errors.required(path / "containerName");
   } else if (resource.empty()) {
     errors.required(path / "resource");
   } else if (!resource.starts_with(kRequestsHugePages) && !resource.starts_with(kLimitsHugePages)) {
-    validate_supported(resource, {"limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory"},
+    validate_supported(resource,
+                       {"limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu",
+                        "requests.ephemeral-storage", "requests.memory"},
                        path / "resource", errors);
   }
   validate_divisor(resource, selector.divisor, path, errors);

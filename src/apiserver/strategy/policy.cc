@@ -12,10 +12,12 @@ namespace {
 
 using Budget = api::policy_v1::PodDisruptionBudget;
 
-void validate_spec(const api::policy_v1::PodDisruptionBudgetSpec& spec, bool allow_invalid, FieldErrors& errors) {
+void validate_spec(const api::policy_v1::PodDisruptionBudgetSpec& spec, bool allow_invalid,
+                   FieldErrors& errors) {
   Path path("spec");
   if (spec.min_available && spec.max_unavailable)
-    errors.invalid(path, "policy.PodDisruptionBudgetSpec", "minAvailable and maxUnavailable cannot be both set");
+    errors.invalid(path, "policy.PodDisruptionBudgetSpec",
+                   "minAvailable and maxUnavailable cannot be both set");
   auto amount = [&](const Opt<schema::IntOrString>& value, std::string_view field) {
     if (!value) return;
     validate_int_or_percent(*value, path / field, errors);
@@ -25,9 +27,12 @@ void validate_spec(const api::policy_v1::PodDisruptionBudgetSpec& spec, bool all
   amount(spec.max_unavailable, "maxUnavailable");
   validate_label_selector(spec.selector.get(), path / "selector", errors, allow_invalid);
   if (spec.unhealthy_pod_eviction_policy)
-    validate_supported(*spec.unhealthy_pod_eviction_policy, {"AlwaysAllow", "IfHealthyBudget"}, path / "unhealthyPodEvictionPolicy", errors);
+    validate_supported(*spec.unhealthy_pod_eviction_policy, {"AlwaysAllow", "IfHealthyBudget"},
+                       path / "unhealthyPodEvictionPolicy", errors);
 }
-void validate(const Budget& budget, FieldErrors& errors) { validate_spec(budget.spec, false, errors); }
+void validate(const Budget& budget, FieldErrors& errors) {
+  validate_spec(budget.spec, false, errors);
+}
 void validate_update(const Budget& budget, const Budget& old, FieldErrors& errors) {
   FieldErrors before;
   validate_label_selector(old.spec.selector.get(), Path(), before);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Strategy of services. Validation: service_validation.cc; addresses and ports: service_allocator.cc.
+// Strategy of services. Validation: service_validation.cc; addresses and ports:
+// service_allocator.cc.
 #include "apiserver/strategy/service.h"
 
 #include "apiserver/errors.h"
@@ -12,7 +13,8 @@ namespace knarr::apiserver {
 
 namespace {
 
-// ---- defaults -------------------------------------------------------------------------------------------------------------------
+// ---- defaults
+// -------------------------------------------------------------------------------------------------------------------
 
 void defaults(core::Service& service) {
   apply_table_defaults(service);
@@ -24,14 +26,18 @@ void defaults(core::Service& service) {
     if (!client.timeout_seconds) client.timeout_seconds = 10800;
   }
   for (core::ServicePort& port : spec.ports)
-    if (port.target_port.is_string ? port.target_port.text.empty() : port.target_port.number == 0) port.target_port = schema::IntOrString(port.port);
+    if (port.target_port.is_string ? port.target_port.text.empty() : port.target_port.number == 0)
+      port.target_port = schema::IntOrString(port.port);
   bool outside = needs_node_port(service);
   if (outside && spec.external_traffic_policy.empty()) spec.external_traffic_policy = "Cluster";
-  if (!spec.internal_traffic_policy && (outside || spec.type == "ClusterIP")) spec.internal_traffic_policy = "Cluster";
-  if (spec.type == "LoadBalancer" && !spec.allocate_load_balancer_node_ports) spec.allocate_load_balancer_node_ports = true;
+  if (!spec.internal_traffic_policy && (outside || spec.type == "ClusterIP"))
+    spec.internal_traffic_policy = "Cluster";
+  if (spec.type == "LoadBalancer" && !spec.allocate_load_balancer_node_ports)
+    spec.allocate_load_balancer_node_ports = true;
 }
 
-// ---- linked fields ----------------------------------------------------------------------------------------------------------------
+// ---- linked fields
+// ----------------------------------------------------------------------------------------------------------------
 
 // clusterIP is the first of clusterIPs. A client that knows the singular only is followed.
 void normalize_ips(core::Service& service, const core::Service* old) {
@@ -44,8 +50,11 @@ void normalize_ips(core::Service& service, const core::Service* old) {
     if (!spec.cluster_ip.empty() && spec.cluster_ips.empty()) only_first();
     return;
   }
-  if (!old->spec.cluster_ips.empty() && spec.cluster_ips.empty() && old->spec.cluster_ip == spec.cluster_ip) spec.cluster_ips = old->spec.cluster_ips;
-  if (old->spec.cluster_ip == spec.cluster_ip || !(old->spec.cluster_ips == spec.cluster_ips)) return;
+  if (!old->spec.cluster_ips.empty() && spec.cluster_ips.empty() &&
+      old->spec.cluster_ip == spec.cluster_ip)
+    spec.cluster_ips = old->spec.cluster_ips;
+  if (old->spec.cluster_ip == spec.cluster_ip || !(old->spec.cluster_ips == spec.cluster_ips))
+    return;
   if (!old->spec.cluster_ip.empty() && spec.cluster_ip.empty()) {
     spec.cluster_ips.reset();
   } else {
@@ -73,7 +82,8 @@ void keep_allocated(core::Service& service, const core::Service& old) {
     for (core::ServicePort& port : spec.ports) {
       if (port.node_port != 0) continue;
       auto before = by_name.find(port.name);
-      if (before != by_name.end() && before->second != 0 && !uses(asked, before->second)) port.node_port = before->second;
+      if (before != by_name.end() && before->second != 0 && !uses(asked, before->second))
+        port.node_port = before->second;
     }
   }
   if (needs_health_port(old) && needs_health_port(service) && spec.health_check_node_port == 0)
@@ -95,38 +105,49 @@ void drop_unused(core::Service& service, const core::Service& old) {
     bool fresh = false;
     for (const core::ServicePort& port : spec.ports) {
       bool known = port.node_port == 0;
-      for (const core::ServicePort& before : old.spec.ports) known |= before.node_port == port.node_port;
+      for (const core::ServicePort& before : old.spec.ports)
+        known |= before.node_port == port.node_port;
       fresh |= !known;
     }
     if (!fresh)
       for (core::ServicePort& port : spec.ports) port.node_port = 0;
   }
-  if (needs_health_port(old) && !needs_health_port(service) && old.spec.health_check_node_port == spec.health_check_node_port)
+  if (needs_health_port(old) && !needs_health_port(service) &&
+      old.spec.health_check_node_port == spec.health_check_node_port)
     spec.health_check_node_port = 0;
   bool was_balancer = old.spec.type == "LoadBalancer", is_balancer = spec.type == "LoadBalancer";
   if (was_balancer && !is_balancer) {
-    if (old.spec.allocate_load_balancer_node_ports == spec.allocate_load_balancer_node_ports) spec.allocate_load_balancer_node_ports.reset();
+    if (old.spec.allocate_load_balancer_node_ports == spec.allocate_load_balancer_node_ports)
+      spec.allocate_load_balancer_node_ports.reset();
     if (old.spec.load_balancer_class == spec.load_balancer_class) spec.load_balancer_class.reset();
   }
-  if (needs_node_port(old) && !needs_node_port(service) && old.spec.external_traffic_policy == spec.external_traffic_policy)
+  if (needs_node_port(old) && !needs_node_port(service) &&
+      old.spec.external_traffic_policy == spec.external_traffic_policy)
     spec.external_traffic_policy.reset();
   if (!is_balancer) service.status.load_balancer = core::LoadBalancerStatus();
 }
 
-// ---- IP families ----------------------------------------------------------------------------------------------------------------
+// ---- IP families
+// ----------------------------------------------------------------------------------------------------------------
 
-// Both prefer two families and nothing of it changes: a cluster's own change of families does not reach them.
+// Both prefer two families and nothing of it changes: a cluster's own change of families does not
+// reach them.
 bool same_preference(const core::Service& service, const core::Service* old) {
   constexpr std::string_view kPrefer = "PreferDualStack";
-  return old != nullptr && service.spec.ip_family_policy && old->spec.type == service.spec.type && needs_cluster_ip(service) &&
-         *service.spec.ip_family_policy == kPrefer && old->spec.ip_family_policy.value_or(kPrefer) == kPrefer &&
-         old->spec.cluster_ips == service.spec.cluster_ips && old->spec.ip_families == service.spec.ip_families;
+  return old != nullptr && service.spec.ip_family_policy && old->spec.type == service.spec.type &&
+         needs_cluster_ip(service) && *service.spec.ip_family_policy == kPrefer &&
+         old->spec.ip_family_policy.value_or(kPrefer) == kPrefer &&
+         old->spec.cluster_ips == service.spec.cluster_ips &&
+         old->spec.ip_families == service.spec.ip_families;
 }
 
-void add_other_family(List<Str>& families) { families.push_back(families[0] == "IPv4" ? "IPv6" : "IPv4"); }
+void add_other_family(List<Str>& families) {
+  families.push_back(families[0] == "IPv4" ? "IPv6" : "IPv4");
+}
 
 // What an update says about the second family.
-void settle_second_family(core::Service& service, const core::Service& old, const Path& policy, FieldErrors& errors) {
+void settle_second_family(core::Service& service, const core::Service& old, const Path& policy,
+                          FieldErrors& errors) {
   core::ServiceSpec& spec = service.spec;
   if (*spec.ip_family_policy == "SingleStack") {
     // The policy is clear intent: drop what belongs to the second family.
@@ -137,22 +158,28 @@ void settle_second_family(core::Service& service, const core::Service& old, cons
     return;
   }
   if (!spec.cluster_ips.empty() && spec.cluster_ips.size() < old.spec.cluster_ips.size())
-    errors.invalid(policy, quoted(*spec.ip_family_policy), "must be 'SingleStack' to release the secondary cluster IP");
+    errors.invalid(policy, quoted(*spec.ip_family_policy),
+                   "must be 'SingleStack' to release the secondary cluster IP");
   if (!spec.ip_families.empty() && spec.ip_families.size() < old.spec.ip_families.size())
-    errors.invalid(policy, quoted(*spec.ip_family_policy), "must be 'SingleStack' to release the secondary IP family");
+    errors.invalid(policy, quoted(*spec.ip_family_policy),
+                   "must be 'SingleStack' to release the secondary IP family");
 }
 
-void check_policy(const core::Service& service, const ServiceAllocator& allocator, const Path& spec_path, FieldErrors& errors) {
+void check_policy(const core::Service& service, const ServiceAllocator& allocator,
+                  const Path& spec_path, FieldErrors& errors) {
   const core::ServiceSpec& spec = service.spec;
   if (*spec.ip_family_policy == "RequireDualStack" && allocator.families() < 2)
-    errors.invalid(spec_path / "ipFamilyPolicy", quoted(*spec.ip_family_policy), "this cluster is not configured for dual-stack services");
+    errors.invalid(spec_path / "ipFamilyPolicy", quoted(*spec.ip_family_policy),
+                   "this cluster is not configured for dual-stack services");
   for (size_t i = 0; i < spec.ip_families.size(); ++i)
     if (!allocator.has_family(spec.ip_families[i]))
-      errors.invalid((spec_path / "ipFamilies").index(i), quoted(spec.ip_families[i]), "not configured on this cluster");
+      errors.invalid((spec_path / "ipFamilies").index(i), quoted(spec.ip_families[i]),
+                     "not configured on this cluster");
 }
 
 // Fills ipFamilyPolicy and ipFamilies, and says what cannot be. Doing it twice changes nothing.
-void fill_families(core::Service& service, const core::Service* old, const ServiceAllocator& allocator, FieldErrors& errors) {
+void fill_families(core::Service& service, const core::Service* old,
+                   const ServiceAllocator& allocator, FieldErrors& errors) {
   core::ServiceSpec& spec = service.spec;
   if (!needs_cluster_ip(service) || same_preference(service, old)) return;
   bool selectorless_headless = spec.cluster_ip == "None" && spec.selector.empty();
@@ -169,9 +196,13 @@ void fill_families(core::Service& service, const core::Service* old, const Servi
   if (old != nullptr) settle_second_family(service, *old, policy, errors);
   if (*spec.ip_family_policy == "SingleStack") {
     if (spec.cluster_ips.size() == 2)
-      errors.invalid(policy, "\"SingleStack\"", "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified");
+      errors.invalid(policy, "\"SingleStack\"",
+                     "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs "
+                     "are specified");
     if (spec.ip_families.size() == 2)
-      errors.invalid(policy, "\"SingleStack\"", "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified");
+      errors.invalid(policy, "\"SingleStack\"",
+                     "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families "
+                     "are specified");
   }
   for (size_t i = 0; i < spec.cluster_ips.size() && !(spec.cluster_ips[i] == "None"); ++i) {
     if (i < spec.ip_families.size()) continue;
@@ -181,23 +212,28 @@ void fill_families(core::Service& service, const core::Service* old, const Servi
     if (allocator.has_family(family)) {
       spec.ip_families.push_back(family);
     } else {
-      errors.invalid((path / "clusterIPs").index(i), go_list(spec.cluster_ips), std::string(family) + " is not configured on this cluster");
+      errors.invalid((path / "clusterIPs").index(i), go_list(spec.cluster_ips),
+                     std::string(family) + " is not configured on this cluster");
     }
   }
   if (!errors.empty()) return;
   if (selectorless_headless) {
     // Nobody knows what its endpoints will be: any combination is allowed.
     if (spec.ip_families.empty()) spec.ip_families.push_back(allocator.default_family());
-    if (spec.ip_families.size() < 2 && !(*spec.ip_family_policy == "SingleStack")) add_other_family(spec.ip_families);
+    if (spec.ip_families.size() < 2 && !(*spec.ip_family_policy == "SingleStack"))
+      add_other_family(spec.ip_families);
     return;
   }
   check_policy(service, allocator, path, errors);
   if (!errors.empty()) return;
   if (spec.ip_families.empty()) spec.ip_families.push_back(allocator.default_family());
-  if (!(*spec.ip_family_policy == "SingleStack") && spec.ip_families.size() == 1 && allocator.families() == 2) add_other_family(spec.ip_families);
+  if (!(*spec.ip_family_policy == "SingleStack") && spec.ip_families.size() == 1 &&
+      allocator.families() == 2)
+    add_other_family(spec.ip_families);
 }
 
-// ---- hooks ----------------------------------------------------------------------------------------------------------------------
+// ---- hooks
+// ----------------------------------------------------------------------------------------------------------------------
 
 // Upstream hides the policy of those that have no endpoints when they are read.
 void drop_needless(core::Service& service) {
@@ -220,7 +256,9 @@ void prepare_update(WriteContext& context, core::Service& service, const core::S
   fill_families(service, &old, ServiceAllocator::of(context.server), later);
   drop_unused(service, old);
 }
-void prepare_status(WriteContext&, core::Service& service, const core::Service& old) { service.spec = old.spec; }
+void prepare_status(WriteContext&, core::Service& service, const core::Service& old) {
+  service.spec = old.spec;
+}
 
 Task<Status> before_write(WriteContext& context, core::Service& service, const core::Service* old) {
   ServiceAllocator& allocator = ServiceAllocator::of(context.server);
@@ -237,12 +275,15 @@ void after_failure(WriteContext& context, core::Service& service, const core::Se
 Task<void> delete_endpoints(ApiServer* server, std::string ns, std::string name) {
   client::ObjectRef ref{std::move(ns), std::move(name)};
   client::DeleteOptions options;
-  Status ignored = co_await server->loopback().delete_object(core::Endpoints::resource(), std::move(ref), std::move(options));
+  Status ignored = co_await server->loopback().delete_object(core::Endpoints::resource(),
+                                                             std::move(ref), std::move(options));
   static_cast<void>(ignored);
 }
 void after_delete(WriteContext& context, const core::Service& service) {
   ServiceAllocator::of(context.server).release(service);
-  spawn(context.server.executor(), delete_endpoints(&context.server, service.metadata.namespace_.str(), service.metadata.name.str()));
+  spawn(context.server.executor(),
+        delete_endpoints(&context.server, service.metadata.namespace_.str(),
+                         service.metadata.name.str()));
 }
 
 constexpr Strategy kStrategies[] = {

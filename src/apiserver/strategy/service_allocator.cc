@@ -14,7 +14,8 @@ using Service = api::core_v1::Service;
 
 constexpr uint32_t kMaxV6Range = 1 << 16;
 
-// How many values at a range's lower end are given out last: a sixteenth (ports: a thirty-second) of it, within bounds.
+// How many values at a range's lower end are given out last: a sixteenth (ports: a thirty-second)
+// of it, within bounds.
 uint32_t reserved_of(uint32_t size, uint32_t step, uint32_t most) {
   constexpr uint32_t kLeast = 16;
   if (size <= kLeast) return 0;
@@ -23,7 +24,9 @@ uint32_t reserved_of(uint32_t size, uint32_t step, uint32_t most) {
 
 uint32_t range_size(const Cidr& cidr) {
   int bits = (cidr.address.v6 ? 128 : 32) - cidr.prefix;
-  uint32_t all = cidr.address.v6 && bits >= 16 ? kMaxV6Range : bits >= 31 ? 0x7fffffffu : uint32_t{1} << bits;
+  uint32_t all = cidr.address.v6 && bits >= 16 ? kMaxV6Range
+                 : bits >= 31                  ? 0x7fffffffu
+                                               : uint32_t{1} << bits;
   // Neither the network's own address nor, in IPv4, the broadcast address.
   uint32_t lost = cidr.address.v6 ? 1 : 2;
   return all > lost ? all - lost : 0;
@@ -40,7 +43,8 @@ void set_last_word(IpAddress& address, uint32_t word) {
 
 IpAddress network_of(const Cidr& cidr) {
   IpAddress out = cidr.address;
-  for (int bit = cidr.prefix; bit < (out.v6 ? 128 : 32); ++bit) out.bytes[static_cast<size_t>(bit / 8)] &= static_cast<uint8_t>(~(0x80 >> (bit % 8)));
+  for (int bit = cidr.prefix; bit < (out.v6 ? 128 : 32); ++bit)
+    out.bytes[static_cast<size_t>(bit / 8)] &= static_cast<uint8_t>(~(0x80 >> (bit % 8)));
   return out;
 }
 
@@ -53,7 +57,8 @@ std::string text_of(const IpAddress& address) {
 std::vector<int32_t> ports_of(const Service& service) {
   std::vector<int32_t> out;
   for (const auto& port : service.spec.ports)
-    if (port.node_port != 0 && std::find(out.begin(), out.end(), port.node_port) == out.end()) out.push_back(port.node_port);
+    if (port.node_port != 0 && std::find(out.begin(), out.end(), port.node_port) == out.end())
+      out.push_back(port.node_port);
   return out;
 }
 bool holds_port(const Service& service, int32_t port) {
@@ -61,9 +66,12 @@ bool holds_port(const Service& service, int32_t port) {
     if (held == port) return true;
   return service.spec.health_check_node_port == port;
 }
-bool has_value(const std::vector<int32_t>& list, int32_t value) { return std::find(list.begin(), list.end(), value) != list.end(); }
+bool has_value(const std::vector<int32_t>& list, int32_t value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
 
-Status invalid(const Service& service, const Path& path, std::string_view value, std::string_view why) {
+Status invalid(const Service& service, const Path& path, std::string_view value,
+               std::string_view why) {
   FieldErrors errors;
   errors.invalid(path, value, why);
   return invalid_status("", "Service", service.metadata.name, errors);
@@ -71,19 +79,25 @@ Status invalid(const Service& service, const Path& path, std::string_view value,
 
 bool allocates_node_ports(const Service& service) {
   if (service.spec.type == "NodePort") return true;
-  return service.spec.type == "LoadBalancer" && service.spec.allocate_load_balancer_node_ports.value_or(true);
+  return service.spec.type == "LoadBalancer" &&
+         service.spec.allocate_load_balancer_node_ports.value_or(true);
 }
 
 }  // namespace
 
 bool needs_cluster_ip(const Service& service) { return !(service.spec.type == "ExternalName"); }
-bool needs_node_port(const Service& service) { return service.spec.type == "NodePort" || service.spec.type == "LoadBalancer"; }
+bool needs_node_port(const Service& service) {
+  return service.spec.type == "NodePort" || service.spec.type == "LoadBalancer";
+}
 bool needs_health_port(const Service& service) {
   return service.spec.type == "LoadBalancer" && service.spec.external_traffic_policy == "Local";
 }
-bool is_headless(const Service& service) { return service.spec.cluster_ips.size() == 1 && service.spec.cluster_ips[0] == "None"; }
+bool is_headless(const Service& service) {
+  return service.spec.cluster_ips.size() == 1 && service.spec.cluster_ips[0] == "None";
+}
 
-// ---- pools ----------------------------------------------------------------------------------------------------------------------
+// ---- pools
+// ----------------------------------------------------------------------------------------------------------------------
 
 std::optional<uint32_t> NumberPool::search(uint32_t from, uint32_t to, std::mt19937& random) {
   if (from >= to) return std::nullopt;
@@ -108,7 +122,9 @@ IpRange::IpRange(const Cidr& cidr)
 }
 std::optional<uint32_t> IpRange::offset(const IpAddress& address) const {
   if (address.v6 != base_.v6) return std::nullopt;
-  if (address.v6 && !std::equal(address.bytes.begin(), address.bytes.begin() + 12, base_.bytes.begin())) return std::nullopt;
+  if (address.v6 &&
+      !std::equal(address.bytes.begin(), address.bytes.begin() + 12, base_.bytes.begin()))
+    return std::nullopt;
   uint32_t word = last_word(address), first = last_word(base_);
   if (word < first || word - first >= pool_.size()) return std::nullopt;
   return word - first;
@@ -119,14 +135,18 @@ std::string IpRange::address(uint32_t offset) const {
   return text_of(out);
 }
 
-// ---- allocator ------------------------------------------------------------------------------------------------------------------
+// ---- allocator
+// ------------------------------------------------------------------------------------------------------------------
 
-ServiceAllocator::ServiceAllocator(std::string_view service_cidrs, std::string_view node_port_range) : ports_(0, 0), random_(std::random_device()()) {
+ServiceAllocator::ServiceAllocator(std::string_view service_cidrs, std::string_view node_port_range)
+    : ports_(0, 0), random_(std::random_device()()) {
   for (std::string_view text : split(service_cidrs, ','))
     if (auto cidr = parse_cidr(trim(text))) ranges_.emplace_back(*cidr);
   if (ranges_.empty()) ranges_.emplace_back(*parse_cidr("10.96.0.0/12"));
   size_t dash = node_port_range.find('-');
-  auto number = [](std::string_view text) { return static_cast<int32_t>(std::strtol(std::string(text).c_str(), nullptr, 10)); };
+  auto number = [](std::string_view text) {
+    return static_cast<int32_t>(std::strtol(std::string(text).c_str(), nullptr, 10));
+  };
   if (dash != node_port_range.npos) {
     first_port_ = number(node_port_range.substr(0, dash));
     last_port_ = number(node_port_range.substr(dash + 1));
@@ -142,7 +162,8 @@ ServiceAllocator::ServiceAllocator(std::string_view service_cidrs, std::string_v
 
 ServiceAllocator& ServiceAllocator::of(ApiServer& server) {
   std::call_once(server.service_allocator_once, [&server] {
-    auto made = std::make_shared<ServiceAllocator>(server.options().service_cidr, server.options().node_port_range);
+    auto made = std::make_shared<ServiceAllocator>(server.options().service_cidr,
+                                                   server.options().node_port_range);
     server.for_each_cached("", "services", "", [&made](const schema::Object& object) {
       const auto* service = object.as<Service>();
       if (service == nullptr) return;
@@ -152,7 +173,8 @@ ServiceAllocator& ServiceAllocator::of(ApiServer& server) {
       }
       std::vector<int32_t> ignored;
       for (int32_t port : ports_of(*service)) made->port_problem(port, ignored);
-      if (service->spec.health_check_node_port != 0) made->port_problem(service->spec.health_check_node_port, ignored);
+      if (service->spec.health_check_node_port != 0)
+        made->port_problem(service->spec.health_check_node_port, ignored);
     });
     server.service_allocator = std::move(made);
   });
@@ -182,12 +204,15 @@ void ServiceAllocator::free_ip(std::string_view ip) {
   if (IpRange* range = range_of(ip, offset)) range->pool().give_back(offset);
 }
 void ServiceAllocator::free_port(int32_t port) {
-  if (port >= first_port_ && port <= last_port_) ports_.give_back(static_cast<uint32_t>(port - first_port_));
+  if (port >= first_port_ && port <= last_port_)
+    ports_.give_back(static_cast<uint32_t>(port - first_port_));
 }
 std::string ServiceAllocator::port_problem(int32_t port, std::vector<int32_t>& taken) {
   if (port < first_port_ || port > last_port_)
-    return "provided port is not in the valid range. The range of valid ports is " + std::to_string(first_port_) + "-" + std::to_string(last_port_);
-  if (!ports_.take(static_cast<uint32_t>(port - first_port_))) return "provided port is already allocated";
+    return "provided port is not in the valid range. The range of valid ports is " +
+           std::to_string(first_port_) + "-" + std::to_string(last_port_);
+  if (!ports_.take(static_cast<uint32_t>(port - first_port_)))
+    return "provided port is already allocated";
   taken.push_back(port);
   return {};
 }
@@ -203,7 +228,10 @@ Result<int32_t> ServiceAllocator::any_port(std::vector<int32_t>& taken) {
 void ServiceAllocator::settle(ApiServer& server) {
   std::erase_if(pending_, [&](const Pending& pending) {
     auto service = server.cached<Service>(pending.ns, pending.name);
-    if (service != nullptr && (pending.ip.empty() ? holds_port(*service, pending.port) : contains(service->spec.cluster_ips, pending.ip))) return false;
+    if (service != nullptr &&
+        (pending.ip.empty() ? holds_port(*service, pending.port)
+                            : contains(service->spec.cluster_ips, pending.ip)))
+      return false;
     if (pending.ip.empty()) {
       free_port(pending.port);
     } else {
@@ -227,12 +255,14 @@ Status ServiceAllocator::take_ip(Service& service, size_t index, std::vector<std
       auto address = parse_ip(ip);
       auto offset = address ? range.offset(*address) : std::nullopt;
       if (!offset) {
-        why = "the provided IP (" + ip.str() + ") is not in the valid range. The range of valid IPs is " + range.text();
+        why = "the provided IP (" + ip.str() +
+              ") is not in the valid range. The range of valid IPs is " + range.text();
       } else if (!range.pool().take(*offset)) {
         why = "provided IP is already allocated";
       }
       if (!why.empty())
-        return invalid(service, Path("spec") / "clusterIPs", go_list(service.spec.cluster_ips), "failed to allocate IP " + ip.str() + ": " + why);
+        return invalid(service, Path("spec") / "clusterIPs", go_list(service.spec.cluster_ips),
+                       "failed to allocate IP " + ip.str() + ": " + why);
     }
     taken.push_back(ip.str());
     return {};
@@ -240,7 +270,8 @@ Status ServiceAllocator::take_ip(Service& service, size_t index, std::vector<std
   return internal_error("no range of this IP family");
 }
 
-Status ServiceAllocator::take_ips(Service& service, const Service* old, std::vector<std::string>& taken) {
+Status ServiceAllocator::take_ips(Service& service, const Service* old,
+                                  std::vector<std::string>& taken) {
   if (!needs_cluster_ip(service) || is_headless(service)) return {};
   size_t kept = 0;
   if (old != nullptr && needs_cluster_ip(*old)) {
@@ -256,11 +287,13 @@ Status ServiceAllocator::take_ips(Service& service, const Service* old, std::vec
   return {};
 }
 
-Status ServiceAllocator::take_ports(Service& service, const Service* old, std::vector<int32_t>& taken) {
+Status ServiceAllocator::take_ports(Service& service, const Service* old,
+                                    std::vector<int32_t>& taken) {
   if (!needs_node_port(service)) return {};
   std::vector<int32_t> held = old == nullptr ? std::vector<int32_t>() : ports_of(*old);
   Path path = Path("spec") / "ports";
-  std::map<int32_t, int32_t> by_port;  // on create, the same port of two protocols shares a node port
+  std::map<int32_t, int32_t>
+      by_port;  // on create, the same port of two protocols shares a node port
   for (size_t i = 0; i < service.spec.ports.size(); ++i) {
     auto& port = service.spec.ports[i];
     if (port.node_port == 0 && !allocates_node_ports(service)) continue;
@@ -280,23 +313,29 @@ Status ServiceAllocator::take_ports(Service& service, const Service* old, std::v
       TRY_ASSIGN(port.node_port, any_port(taken));
     } else if (!has_value(held, port.node_port) && !has_value(taken, port.node_port)) {
       std::string problem = port_problem(port.node_port, taken);
-      if (!problem.empty()) return invalid(service, path.index(i) / "nodePort", std::to_string(port.node_port), problem);
+      if (!problem.empty())
+        return invalid(service, path.index(i) / "nodePort", std::to_string(port.node_port),
+                       problem);
     }
     by_port.emplace(port.port, port.node_port);
   }
   return {};
 }
 
-Status ServiceAllocator::take_health_port(Service& service, const Service* old, std::vector<int32_t>& taken) {
+Status ServiceAllocator::take_health_port(Service& service, const Service* old,
+                                          std::vector<int32_t>& taken) {
   if (!needs_health_port(service) || (old != nullptr && needs_health_port(*old))) return {};
   int32_t& port = service.spec.health_check_node_port;
   if (port != 0) {
     std::string problem = port_problem(port, taken);
-    if (!problem.empty()) return internal_error("failed to allocate requested HealthCheck NodePort " + std::to_string(port) + ": " + problem);
+    if (!problem.empty())
+      return internal_error("failed to allocate requested HealthCheck NodePort " +
+                            std::to_string(port) + ": " + problem);
     return {};
   }
   auto found = any_port(taken);
-  if (!found.ok()) return internal_error("failed to allocate a HealthCheck NodePort 0: range is full");
+  if (!found.ok())
+    return internal_error("failed to allocate a HealthCheck NodePort 0: range is full");
   port = *found;
   return {};
 }
@@ -337,7 +376,8 @@ void ServiceAllocator::revert(const Service& service, const Service* old) {
   for (const Str& ip : service.spec.cluster_ips)
     if (old == nullptr || !contains(old->spec.cluster_ips, ip)) free_ip(ip);
   std::vector<int32_t> ports = ports_of(service);
-  if (service.spec.health_check_node_port != 0) ports.push_back(service.spec.health_check_node_port);
+  if (service.spec.health_check_node_port != 0)
+    ports.push_back(service.spec.health_check_node_port);
   for (int32_t port : ports)
     if (old == nullptr || !holds_port(*old, port)) free_port(port);
   if (old == nullptr) return;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which cluster IPs and node ports are in use. In memory only: made from the cached Services at the first write of one.
+// Which cluster IPs and node ports are in use. In memory only: made from the cached Services at the
+// first write of one.
 //
-// As upstream, what nobody chose comes from the upper part of a range first, at random, so that the lower part stays free for those who choose.
-// An update frees a value only once the updated Service is stored; until then it waits as pending. Thread-safe.
+// As upstream, what nobody chose comes from the upper part of a range first, at random, so that the
+// lower part stays free for those who choose. An update frees a value only once the updated Service
+// is stored; until then it waits as pending. Thread-safe.
 #pragma once
 
 #include <absl/container/flat_hash_set.h>
@@ -64,8 +66,10 @@ class ServiceAllocator {
   std::string_view default_family() const { return ranges_.front().family(); }
   size_t families() const { return ranges_.size(); }
 
-  // Gives `service` the addresses and ports that it needs and has not; old null on create. What was given stays given until released.
-  Status allocate(ApiServer& server, api::core_v1::Service& service, const api::core_v1::Service* old);
+  // Gives `service` the addresses and ports that it needs and has not; old null on create. What was
+  // given stays given until released.
+  Status allocate(ApiServer& server, api::core_v1::Service& service,
+                  const api::core_v1::Service* old);
   // The write did not happen: what allocate() gave comes back.
   void revert(const api::core_v1::Service& service, const api::core_v1::Service* old);
   void release(const api::core_v1::Service& service);
@@ -77,10 +81,13 @@ class ServiceAllocator {
   };
   IpRange* range_of(std::string_view ip, uint32_t& offset);
   Status take_ip(api::core_v1::Service& service, size_t index, std::vector<std::string>& taken);
-  Status take_ips(api::core_v1::Service& service, const api::core_v1::Service* old, std::vector<std::string>& taken);
-  Status take_ports(api::core_v1::Service& service, const api::core_v1::Service* old, std::vector<int32_t>& taken);
-  Status take_health_port(api::core_v1::Service& service, const api::core_v1::Service* old, std::vector<int32_t>& taken);
-  std::string port_problem(int32_t port, std::vector<int32_t>& taken);   // "" when taken
+  Status take_ips(api::core_v1::Service& service, const api::core_v1::Service* old,
+                  std::vector<std::string>& taken);
+  Status take_ports(api::core_v1::Service& service, const api::core_v1::Service* old,
+                    std::vector<int32_t>& taken);
+  Status take_health_port(api::core_v1::Service& service, const api::core_v1::Service* old,
+                          std::vector<int32_t>& taken);
+  std::string port_problem(int32_t port, std::vector<int32_t>& taken);  // "" when taken
   Result<int32_t> any_port(std::vector<int32_t>& taken);
   void free_ip(std::string_view ip);
   void free_port(int32_t port);

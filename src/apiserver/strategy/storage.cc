@@ -24,11 +24,13 @@ size_t bytes_of(const Map<Str>& map) {
   return total;
 }
 
-// ---- StorageClass ---------------------------------------------------------------------------------------------------------------
+// ---- StorageClass
+// ---------------------------------------------------------------------------------------------------------------
 
 void default_class(storage::StorageClass& object) { apply_table_defaults(object); }
 
-void validate_topologies(const List<core::TopologySelectorTerm>& terms, const Path& path, FieldErrors& errors) {
+void validate_topologies(const List<core::TopologySelectorTerm>& terms, const Path& path,
+                         FieldErrors& errors) {
   for (size_t i = 0; i < terms.size(); ++i) {
     Path expressions = path.index(i) / "matchLabelExpressions";
     std::set<std::string_view> keys;
@@ -38,9 +40,11 @@ void validate_topologies(const List<core::TopologySelectorTerm>& terms, const Pa
       if (requirement.values.empty()) errors.required(at / "values");
       std::set<std::string_view> values;
       for (size_t k = 0; k < requirement.values.size(); ++k)
-        if (!values.insert(requirement.values[k].view()).second) errors.duplicate((at / "values").index(k), quoted(requirement.values[k]));
+        if (!values.insert(requirement.values[k].view()).second)
+          errors.duplicate((at / "values").index(k), quoted(requirement.values[k]));
       invalid_each(at / "key", requirement.key, check_qualified_name(requirement.key), errors);
-      if (!keys.insert(requirement.key.view()).second) errors.duplicate(at / "key", quoted(requirement.key));
+      if (!keys.insert(requirement.key.view()).second)
+        errors.duplicate(at / "key", quoted(requirement.key));
     }
     for (size_t j = 0; j < i; ++j)
       if (terms[i] == terms[j]) errors.duplicate(expressions, "\"\"");
@@ -56,30 +60,43 @@ void validate_class(const storage::StorageClass& object, FieldErrors& errors) {
   if (object.parameters.size() > 512) {
     errors.too_long(Path("parameters"), "", 512);
   } else {
-    if (object.parameters.contains("")) errors.invalid(Path("parameters"), "\"\"", "field can not be empty.");
-    if (bytes_of(object.parameters) > kMaxMapBytes) errors.too_long(Path("parameters"), "", kMaxMapBytes);
+    if (object.parameters.contains(""))
+      errors.invalid(Path("parameters"), "\"\"", "field can not be empty.");
+    if (bytes_of(object.parameters) > kMaxMapBytes)
+      errors.too_long(Path("parameters"), "", kMaxMapBytes);
   }
-  if (!object.reclaim_policy.value_or("").empty()) validate_supported(*object.reclaim_policy, {"Delete", "Retain"}, Path("reclaimPolicy"), errors);
+  if (!object.reclaim_policy.value_or("").empty())
+    validate_supported(*object.reclaim_policy, {"Delete", "Retain"}, Path("reclaimPolicy"), errors);
   if (!object.volume_binding_mode) {
     errors.required(Path("volumeBindingMode"));
   } else {
-    validate_supported(*object.volume_binding_mode, {"Immediate", "WaitForFirstConsumer"}, Path("volumeBindingMode"), errors);
+    validate_supported(*object.volume_binding_mode, {"Immediate", "WaitForFirstConsumer"},
+                       Path("volumeBindingMode"), errors);
   }
   validate_topologies(object.allowed_topologies, Path("allowedTopologies"), errors);
 }
-void validate_class_update(const storage::StorageClass& object, const storage::StorageClass& old, FieldErrors& errors) {
+void validate_class_update(const storage::StorageClass& object, const storage::StorageClass& old,
+                           FieldErrors& errors) {
   validate_class(object, errors);
-  if (!(object.parameters == old.parameters)) errors.forbidden(Path("parameters"), "updates to parameters are forbidden.");
-  if (!(object.provisioner == old.provisioner)) errors.forbidden(Path("provisioner"), "updates to provisioner are forbidden.");
-  if (!(object.reclaim_policy == old.reclaim_policy)) errors.forbidden(Path("reclaimPolicy"), "updates to reclaimPolicy are forbidden.");
-  validate_immutable(object.volume_binding_mode, old.volume_binding_mode, go_pointer_text(object.volume_binding_mode), Path("volumeBindingMode"), errors);
+  if (!(object.parameters == old.parameters))
+    errors.forbidden(Path("parameters"), "updates to parameters are forbidden.");
+  if (!(object.provisioner == old.provisioner))
+    errors.forbidden(Path("provisioner"), "updates to provisioner are forbidden.");
+  if (!(object.reclaim_policy == old.reclaim_policy))
+    errors.forbidden(Path("reclaimPolicy"), "updates to reclaimPolicy are forbidden.");
+  validate_immutable(object.volume_binding_mode, old.volume_binding_mode,
+                     go_pointer_text(object.volume_binding_mode), Path("volumeBindingMode"),
+                     errors);
 }
 
-// ---- CSIDriver ------------------------------------------------------------------------------------------------------------------
+// ---- CSIDriver
+// ------------------------------------------------------------------------------------------------------------------
 
 void default_driver(storage::CSIDriver& object) { apply_table_defaults(object); }
-void prepare_driver_update(WriteContext&, storage::CSIDriver& object, const storage::CSIDriver& old) {
-  bool counts = !(object.spec.token_requests == old.spec.token_requests) || !(object.spec.requires_republish == old.spec.requires_republish) ||
+void prepare_driver_update(WriteContext&, storage::CSIDriver& object,
+                           const storage::CSIDriver& old) {
+  bool counts = !(object.spec.token_requests == old.spec.token_requests) ||
+                !(object.spec.requires_republish == old.spec.requires_republish) ||
                 !(object.spec.se_linux_mount == old.spec.se_linux_mount);
   if (counts) object.metadata.generation = old.metadata.generation + 1;
 }
@@ -89,7 +106,9 @@ void validate_driver(const storage::CSIDriver& object, FieldErrors& errors) {
   if (!spec.attach_required) errors.required(path / "attachedRequired");
   if (!spec.pod_info_on_mount) errors.required(path / "podInfoOnMount");
   if (!spec.storage_capacity) errors.required(path / "storageCapacity");
-  if (spec.fs_group_policy) validate_supported(*spec.fs_group_policy, {"File", "None", "ReadWriteOnceWithFSType"}, path / "fsGroupPolicy", errors);
+  if (spec.fs_group_policy)
+    validate_supported(*spec.fs_group_policy, {"File", "None", "ReadWriteOnceWithFSType"},
+                       path / "fsGroupPolicy", errors);
   std::set<std::string_view> audiences;
   for (size_t i = 0; i < spec.token_requests.size(); ++i) {
     const storage::TokenRequest& request = spec.token_requests[i];
@@ -100,23 +119,33 @@ void validate_driver(const storage::CSIDriver& object, FieldErrors& errors) {
     }
     if (!request.expiration_seconds) continue;
     std::string seconds = std::to_string(*request.expiration_seconds);
-    if (*request.expiration_seconds < 600) errors.invalid(at / "expirationSeconds", seconds, "may not specify a duration less than 10 minutes");
+    if (*request.expiration_seconds < 600)
+      errors.invalid(at / "expirationSeconds", seconds,
+                     "may not specify a duration less than 10 minutes");
     if (*request.expiration_seconds > int64_t{1} << 32)
-      errors.invalid(at / "expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds");
+      errors.invalid(at / "expirationSeconds", seconds,
+                     "may not specify a duration larger than 2^32 seconds");
   }
-  for (const Str& mode : spec.volume_lifecycle_modes) validate_supported(mode, {"Persistent", "Ephemeral"}, path / "volumeLifecycleModes", errors);
+  for (const Str& mode : spec.volume_lifecycle_modes)
+    validate_supported(mode, {"Persistent", "Ephemeral"}, path / "volumeLifecycleModes", errors);
 }
-void validate_driver_update(const storage::CSIDriver& object, const storage::CSIDriver& old, FieldErrors& errors) {
+void validate_driver_update(const storage::CSIDriver& object, const storage::CSIDriver& old,
+                            FieldErrors& errors) {
   validate_driver(object, errors);
   Path path("spec");
   auto flag = [](const Opt<bool>& value) { return !value ? "null" : *value ? "true" : "false"; };
-  validate_immutable(object.spec.attach_required, old.spec.attach_required, flag(object.spec.attach_required), path / "attachedRequired", errors);
-  validate_immutable(object.spec.fs_group_policy, old.spec.fs_group_policy, go_pointer_text(object.spec.fs_group_policy), path / "fsGroupPolicy", errors);
-  validate_immutable(object.spec.pod_info_on_mount, old.spec.pod_info_on_mount, flag(object.spec.pod_info_on_mount), path / "podInfoOnMount", errors);
-  validate_immutable(object.spec.volume_lifecycle_modes, old.spec.volume_lifecycle_modes, "[]storage.VolumeLifecycleMode", path / "volumeLifecycleModes", errors);
+  validate_immutable(object.spec.attach_required, old.spec.attach_required,
+                     flag(object.spec.attach_required), path / "attachedRequired", errors);
+  validate_immutable(object.spec.fs_group_policy, old.spec.fs_group_policy,
+                     go_pointer_text(object.spec.fs_group_policy), path / "fsGroupPolicy", errors);
+  validate_immutable(object.spec.pod_info_on_mount, old.spec.pod_info_on_mount,
+                     flag(object.spec.pod_info_on_mount), path / "podInfoOnMount", errors);
+  validate_immutable(object.spec.volume_lifecycle_modes, old.spec.volume_lifecycle_modes,
+                     "[]storage.VolumeLifecycleMode", path / "volumeLifecycleModes", errors);
 }
 
-// ---- CSINode --------------------------------------------------------------------------------------------------------------------
+// ---- CSINode
+// --------------------------------------------------------------------------------------------------------------------
 
 void validate_csi_node(const storage::CSINode& object, FieldErrors& errors) {
   Path path = Path("spec") / "drivers";
@@ -126,9 +155,12 @@ void validate_csi_node(const storage::CSINode& object, FieldErrors& errors) {
     Path at = path.index(i);
     validate_csi_driver_name(driver.name, at / "name", errors);
     if (driver.node_id.empty()) errors.required(at / "nodeID");
-    if (driver.node_id.size() > 256) errors.invalid(at / "nodeID", quoted(driver.node_id), "must be 256 characters or less");
-    if (driver.allocatable && driver.allocatable->count) validate_nonnegative(*driver.allocatable->count, at / "allocatable" / "count", errors);
-    if (!names.insert(driver.name.view()).second) errors.duplicate(at / "name", quoted(driver.name));
+    if (driver.node_id.size() > 256)
+      errors.invalid(at / "nodeID", quoted(driver.node_id), "must be 256 characters or less");
+    if (driver.allocatable && driver.allocatable->count)
+      validate_nonnegative(*driver.allocatable->count, at / "allocatable" / "count", errors);
+    if (!names.insert(driver.name.view()).second)
+      errors.duplicate(at / "name", quoted(driver.name));
     std::set<std::string_view> keys;
     for (const Str& key : driver.topology_keys) {
       if (key.empty()) errors.required(at);
@@ -137,34 +169,47 @@ void validate_csi_node(const storage::CSINode& object, FieldErrors& errors) {
     }
   }
 }
-void validate_csi_node_update(const storage::CSINode& object, const storage::CSINode& old, FieldErrors& errors) {
+void validate_csi_node_update(const storage::CSINode& object, const storage::CSINode& old,
+                              FieldErrors& errors) {
   validate_csi_node(object, errors);
   for (const storage::CSINodeDriver& before : old.spec.drivers)
     for (const storage::CSINodeDriver& now : object.spec.drivers)
-      if (before.name == now.name && !(before == now)) errors.invalid(Path("CSINodeDriver"), "storage.CSINodeDriver", kFieldImmutable);
+      if (before.name == now.name && !(before == now))
+        errors.invalid(Path("CSINodeDriver"), "storage.CSINodeDriver", kFieldImmutable);
 }
 
-// ---- CSIStorageCapacity ---------------------------------------------------------------------------------------------------------
+// ---- CSIStorageCapacity
+// ---------------------------------------------------------------------------------------------------------
 
-void validate_capacity_with(const storage::CSIStorageCapacity& object, bool allow_invalid, FieldErrors& errors) {
+void validate_capacity_with(const storage::CSIStorageCapacity& object, bool allow_invalid,
+                            FieldErrors& errors) {
   validate_label_selector(object.node_topology.get(), Path("nodeTopology"), errors, allow_invalid);
-  invalid_each(Path("storageClassName"), object.storage_class_name, check_dns1123_subdomain(object.storage_class_name), errors);
-  if (object.capacity && schema::QuantityValue::of(*object.capacity).sign() < 0) errors.invalid(Path("capacity"), quoted(object.capacity->text), kIsNegative);
+  invalid_each(Path("storageClassName"), object.storage_class_name,
+               check_dns1123_subdomain(object.storage_class_name), errors);
+  if (object.capacity && schema::QuantityValue::of(*object.capacity).sign() < 0)
+    errors.invalid(Path("capacity"), quoted(object.capacity->text), kIsNegative);
 }
-void validate_capacity(const storage::CSIStorageCapacity& object, FieldErrors& errors) { validate_capacity_with(object, false, errors); }
-void validate_capacity_update(const storage::CSIStorageCapacity& object, const storage::CSIStorageCapacity& old, FieldErrors& errors) {
+void validate_capacity(const storage::CSIStorageCapacity& object, FieldErrors& errors) {
+  validate_capacity_with(object, false, errors);
+}
+void validate_capacity_update(const storage::CSIStorageCapacity& object,
+                              const storage::CSIStorageCapacity& old, FieldErrors& errors) {
   FieldErrors before;
   validate_label_selector(old.node_topology.get(), Path(), before);
   validate_capacity_with(object, !before.empty(), errors);
-  if (!(object.node_topology == old.node_topology)) errors.invalid(Path("nodeTopology"), go_selector(object.node_topology), kFieldImmutable);
-  validate_immutable(object.storage_class_name, old.storage_class_name, quoted(object.storage_class_name), Path("storageClassName"), errors);
+  if (!(object.node_topology == old.node_topology))
+    errors.invalid(Path("nodeTopology"), go_selector(object.node_topology), kFieldImmutable);
+  validate_immutable(object.storage_class_name, old.storage_class_name,
+                     quoted(object.storage_class_name), Path("storageClassName"), errors);
 }
 
-// ---- VolumeAttachment -----------------------------------------------------------------------------------------------------------
+// ---- VolumeAttachment
+// -----------------------------------------------------------------------------------------------------------
 
 void default_attachment(storage::VolumeAttachment& object) { apply_table_defaults(object); }
 void validate_attachment_common(const storage::VolumeAttachment& object, FieldErrors& errors) {
-  constexpr std::string_view kOne = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+  constexpr std::string_view kOne =
+      "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
   Path path("spec"), source = path / "source";
   if (object.spec.attacher.empty()) errors.required(path / "attacher");
   const auto& name = object.spec.source.persistent_volume_name;
@@ -174,27 +219,37 @@ void validate_attachment_common(const storage::VolumeAttachment& object, FieldEr
   } else if (name && spec) {
     errors.forbidden(source, kOne);
   } else if (name) {
-    if (name->empty()) errors.required(source / "persistentVolumeName", "must specify non empty persistentVolumeName");
+    if (name->empty())
+      errors.required(source / "persistentVolumeName",
+                      "must specify non empty persistentVolumeName");
   } else {
     validate_pv_spec(*spec, "", true, source / "inlineVolumeSpec", errors);
   }
-  invalid_each(path / "nodeName", object.spec.node_name, check_dns1123_subdomain(object.spec.node_name), errors);
+  invalid_each(path / "nodeName", object.spec.node_name,
+               check_dns1123_subdomain(object.spec.node_name), errors);
   Path status("status");
-  if (bytes_of(object.status.attachment_metadata) > kMaxMapBytes) errors.too_long(status / "attachmentMetadata", "", kMaxMapBytes);
-  if (object.status.attach_error && object.status.attach_error->message.size() > 1024) errors.too_long(status / "attachError" / "message", "", kMaxMapBytes);
-  if (object.status.detach_error && object.status.detach_error->message.size() > 1024) errors.too_long(status / "detachError" / "message", "", kMaxMapBytes);
+  if (bytes_of(object.status.attachment_metadata) > kMaxMapBytes)
+    errors.too_long(status / "attachmentMetadata", "", kMaxMapBytes);
+  if (object.status.attach_error && object.status.attach_error->message.size() > 1024)
+    errors.too_long(status / "attachError" / "message", "", kMaxMapBytes);
+  if (object.status.detach_error && object.status.detach_error->message.size() > 1024)
+    errors.too_long(status / "detachError" / "message", "", kMaxMapBytes);
 }
 void validate_attachment(const storage::VolumeAttachment& object, FieldErrors& errors) {
   validate_attachment_common(object, errors);
   validate_csi_driver_name(object.spec.attacher, Path("spec.attacher"), errors);
   if (const auto& name = object.spec.source.persistent_volume_name)
-    invalid_each(Path("spec.source.persistentVolumeName"), *name, check_dns1123_subdomain(*name), errors);
+    invalid_each(Path("spec.source.persistentVolumeName"), *name, check_dns1123_subdomain(*name),
+                 errors);
 }
-void validate_attachment_update(const storage::VolumeAttachment& object, const storage::VolumeAttachment& old, FieldErrors& errors) {
+void validate_attachment_update(const storage::VolumeAttachment& object,
+                                const storage::VolumeAttachment& old, FieldErrors& errors) {
   validate_attachment_common(object, errors);
-  if (!(object.spec == old.spec)) errors.invalid(Path("spec"), "storage.VolumeAttachmentSpec", kFieldImmutable);
+  if (!(object.spec == old.spec))
+    errors.invalid(Path("spec"), "storage.VolumeAttachmentSpec", kFieldImmutable);
 }
-void prepare_attachment_status(WriteContext&, storage::VolumeAttachment& object, const storage::VolumeAttachment& old) {
+void prepare_attachment_status(WriteContext&, storage::VolumeAttachment& object,
+                               const storage::VolumeAttachment& old) {
   object.spec = old.spec;
   object.metadata.deletion_timestamp = old.metadata.deletion_timestamp;
   object.metadata.generation = old.metadata.generation;
@@ -205,7 +260,8 @@ void prepare_attachment_status(WriteContext&, storage::VolumeAttachment& object,
 }
 
 constexpr std::string_view kGroup = "storage.k8s.io";
-void warn_class(WriteContext& context, const storage::StorageClass& object, const storage::StorageClass*) {
+void warn_class(WriteContext& context, const storage::StorageClass& object,
+                const storage::StorageClass*) {
   for (size_t i = 0; i < object.allowed_topologies.size(); ++i) {
     const auto& terms = object.allowed_topologies[i].match_label_expressions;
     for (size_t j = 0; j < terms.size(); ++j) {

@@ -13,10 +13,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   std::string_view text(reinterpret_cast<const char*>(data + 1), size - 1);
   switch (data[0] % 6) {
-    case 0: cron_schedule_problem(text); break;
-    case 1: time_zone_problem(text); break;
-    case 2: read_certificate_request(text); break;
-    case 3: certificate_chain_problem(text); break;
+    case 0:
+      cron_schedule_problem(text);
+      break;
+    case 1:
+      time_zone_problem(text);
+      break;
+    case 2:
+      read_certificate_request(text);
+      break;
+    case 3:
+      certificate_chain_problem(text);
+      break;
     case 4:
       parse_ip(text);
       parse_cidr(text);

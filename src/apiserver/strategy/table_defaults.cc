@@ -41,37 +41,56 @@ std::vector<bool> types_with_defaults(const TypeSet& set) {
 
 bool is_unset(const Field& field, const Type* type, const void* at) {
   switch (field.shape) {
-    case Shape::kOptional: return !schema::optional_present(field.kind, at);
+    case Shape::kOptional:
+      return !schema::optional_present(field.kind, at);
     case Shape::kList:
-    case Shape::kMap: return static_cast<const RawList*>(at)->size() == 0;
-    case Shape::kPlain: break;
+    case Shape::kMap:
+      return static_cast<const RawList*>(at)->size() == 0;
+    case Shape::kPlain:
+      break;
   }
   switch (field.kind) {
-    case Kind::kBool: return !*static_cast<const bool*>(at);
+    case Kind::kBool:
+      return !*static_cast<const bool*>(at);
     case Kind::kInt32:
-    case Kind::kUint32: return *static_cast<const uint32_t*>(at) == 0;
+    case Kind::kUint32:
+      return *static_cast<const uint32_t*>(at) == 0;
     case Kind::kInt64:
-    case Kind::kUint64: return *static_cast<const uint64_t*>(at) == 0;
-    case Kind::kString: return static_cast<const schema::Str*>(at)->empty();
-    case Kind::kStruct: return schema::is_zero(*type, at);
-    default: return false;
+    case Kind::kUint64:
+      return *static_cast<const uint64_t*>(at) == 0;
+    case Kind::kString:
+      return static_cast<const schema::Str*>(at)->empty();
+    case Kind::kStruct:
+      return schema::is_zero(*type, at);
+    default:
+      return false;
   }
 }
 
 // One scalar from its JSON text: a string, a number or a boolean.
 void set_scalar(Kind kind, void* at, const json::Value& value) {
   switch (kind) {
-    case Kind::kBool: *static_cast<bool*>(at) = value.as_bool(); break;
-    case Kind::kInt32:
-    case Kind::kUint32: *static_cast<int32_t*>(at) = static_cast<int32_t>(value.as_int()); break;
-    case Kind::kInt64:
-    case Kind::kUint64: *static_cast<int64_t*>(at) = value.as_int(); break;
-    case Kind::kString: static_cast<schema::Str*>(at)->assign(value.as_string(), true); break;
-    case Kind::kIntOrString:
-      *static_cast<schema::IntOrString*>(at) = value.is_string() ? schema::IntOrString(std::string_view(value.as_string()))
-                                                                 : schema::IntOrString(static_cast<int32_t>(value.as_int()));
+    case Kind::kBool:
+      *static_cast<bool*>(at) = value.as_bool();
       break;
-    default: KNARR_CHECK(!"a default of this kind");
+    case Kind::kInt32:
+    case Kind::kUint32:
+      *static_cast<int32_t*>(at) = static_cast<int32_t>(value.as_int());
+      break;
+    case Kind::kInt64:
+    case Kind::kUint64:
+      *static_cast<int64_t*>(at) = value.as_int();
+      break;
+    case Kind::kString:
+      static_cast<schema::Str*>(at)->assign(value.as_string(), true);
+      break;
+    case Kind::kIntOrString:
+      *static_cast<schema::IntOrString*>(at) =
+          value.is_string() ? schema::IntOrString(std::string_view(value.as_string()))
+                            : schema::IntOrString(static_cast<int32_t>(value.as_int()));
+      break;
+    default:
+      KNARR_CHECK(!"a default of this kind");
   }
 }
 
@@ -81,7 +100,8 @@ void set_default(const Field& field, const Type* type, void* at, std::string_vie
   const json::Value& value = *parsed;
   if (field.shape == Shape::kList) {
     for (const json::Value& item : value.items())
-      set_scalar(field.kind, static_cast<RawList*>(at)->append(schema::kind_size(field.kind, type)), item);
+      set_scalar(field.kind, static_cast<RawList*>(at)->append(schema::kind_size(field.kind, type)),
+                 item);
     return;
   }
   if (field.kind == Kind::kStruct) {
@@ -89,7 +109,8 @@ void set_default(const Field& field, const Type* type, void* at, std::string_vie
     if (field.shape == Shape::kOptional) schema::optional_ensure(field.kind, type, at);
     return;
   }
-  void* target = field.shape == Shape::kOptional ? schema::optional_ensure(field.kind, type, at) : at;
+  void* target =
+      field.shape == Shape::kOptional ? schema::optional_ensure(field.kind, type, at) : at;
   set_scalar(field.kind, target, value);
 }
 
@@ -105,19 +126,24 @@ void walk(const std::vector<bool>& wanted, const Type& type, void* object, int d
     if (text != 0 && is_unset(field, below, at)) set_default(field, below, at, set.text(text));
     if (!descend) continue;
     switch (field.shape) {
-      case Shape::kPlain: walk(wanted, *below, at, depth + 1); break;
+      case Shape::kPlain:
+        walk(wanted, *below, at, depth + 1);
+        break;
       case Shape::kOptional:
-        if (void* value = schema::optional_value(field.kind, at)) walk(wanted, *below, value, depth + 1);
+        if (void* value = schema::optional_value(field.kind, at))
+          walk(wanted, *below, value, depth + 1);
         break;
       case Shape::kList: {
         auto* list = static_cast<RawList*>(at);
-        for (size_t i = 0; i < list->size(); ++i) walk(wanted, *below, list->at(i, below->size), depth + 1);
+        for (size_t i = 0; i < list->size(); ++i)
+          walk(wanted, *below, list->at(i, below->size), depth + 1);
         break;
       }
       case Shape::kMap: {
         auto* list = static_cast<RawList*>(at);
         size_t entry = schema::map_entry_size(below->size);
-        for (size_t i = 0; i < list->size(); ++i) walk(wanted, *below, list->at(i, entry) + schema::kMapValueOffset, depth + 1);
+        for (size_t i = 0; i < list->size(); ++i)
+          walk(wanted, *below, list->at(i, entry) + schema::kMapValueOffset, depth + 1);
         break;
       }
     }

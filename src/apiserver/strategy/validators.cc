@@ -11,7 +11,8 @@ namespace knarr::apiserver {
 namespace {
 
 constexpr std::string_view kLabelRegex = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
-constexpr std::string_view kSubdomainRegex = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+constexpr std::string_view kSubdomainRegex =
+    "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
 constexpr size_t kMaxLabel = 63;
 constexpr size_t kMaxSubdomain = 253;
 constexpr size_t kMaxAnnotationsBytes = 256 << 10;
@@ -42,19 +43,24 @@ void add_directory_problems(std::string_view text, Messages& out) {
 
 // A generateName may end in a dash: what follows it will be a letter.
 std::string mask_trailing_dash(std::string_view name) {
-  if (name.size() > 1 && name.ends_with('-')) return std::string(name.substr(0, name.size() - 2)) + "a";
+  if (name.size() > 1 && name.ends_with('-'))
+    return std::string(name.substr(0, name.size() - 2)) + "a";
   return std::string(name);
 }
 
 }  // namespace
 
-std::string max_length_message(int length) { return "must be no more than " + std::to_string(length) + " characters"; }
+std::string max_length_message(int length) {
+  return "must be no more than " + std::to_string(length) + " characters";
+}
 std::string range_message(int64_t low, int64_t high) {
   return "must be between " + std::to_string(low) + " and " + std::to_string(high) + ", inclusive";
 }
-std::string regex_message(std::string_view message, std::string_view regex, std::initializer_list<std::string_view> examples) {
+std::string regex_message(std::string_view message, std::string_view regex,
+                          std::initializer_list<std::string_view> examples) {
   std::string out(message);
-  if (examples.size() == 0) return out + " (regex used for validation is '" + std::string(regex) + "')";
+  if (examples.size() == 0)
+    return out + " (regex used for validation is '" + std::string(regex) + "')";
   out += " (e.g. ";
   bool first = true;
   for (std::string_view example : examples) {
@@ -85,9 +91,11 @@ Messages check_dns1123_label(std::string_view text) {
   if (is_dns1123_subdomain(text)) {
     out.emplace_back("must not contain dots");
   } else {
-    out.push_back(regex_message("a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start "
-                                "and end with an alphanumeric character",
-                                kLabelRegex, {"my-name", "123-abc"}));
+    out.push_back(
+        regex_message("a lowercase RFC 1123 label must consist of lower case alphanumeric "
+                      "characters or '-', and must start "
+                      "and end with an alphanumeric character",
+                      kLabelRegex, {"my-name", "123-abc"}));
   }
   return out;
 }
@@ -95,35 +103,44 @@ Messages check_dns1123_subdomain(std::string_view text) {
   Messages out;
   if (text.size() > kMaxSubdomain) out.push_back(max_length_message(kMaxSubdomain));
   if (!is_dns1123_subdomain(text))
-    out.push_back(regex_message("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
-                                "start and end with an alphanumeric character",
-                                kSubdomainRegex, {"example.com"}));
+    out.push_back(
+        regex_message("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric "
+                      "characters, '-' or '.', and must "
+                      "start and end with an alphanumeric character",
+                      kSubdomainRegex, {"example.com"}));
   return out;
 }
 Messages check_dns1035_label(std::string_view text) {
   Messages out;
   if (text.size() > kMaxLabel) out.push_back(max_length_message(kMaxLabel));
   if (!is_dns1123_label(text) || !is_lower(text.front()))
-    out.push_back(regex_message("a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
-                                "character, and end with an alphanumeric character",
-                                "[a-z]([-a-z0-9]*[a-z0-9])?", {"my-name", "abc-123"}));
+    out.push_back(
+        regex_message("a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
+                      "start with an alphabetic "
+                      "character, and end with an alphanumeric character",
+                      "[a-z]([-a-z0-9]*[a-z0-9])?", {"my-name", "abc-123"}));
   return out;
 }
 Messages check_wildcard_dns1123_subdomain(std::string_view text) {
   Messages out;
   if (text.size() > kMaxSubdomain) out.push_back(max_length_message(kMaxSubdomain));
   if (!text.starts_with("*.") || !is_dns1123_subdomain(text.substr(2)))
-    out.push_back(regex_message("a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist "
-                                "of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
-                                "\\*\\." + std::string(kSubdomainRegex), {"*.example.com"}));
+    out.push_back(regex_message(
+        "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, "
+        "which must consist "
+        "of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+        "\\*\\." + std::string(kSubdomainRegex), {"*.example.com"}));
   return out;
 }
 Messages check_c_identifier(std::string_view text) {
-  bool good = !text.empty() && !is_digit(text.front()) && all_of(text, [](char c) { return is_alpha(c) || is_digit(c) || c == '_'; });
+  bool good = !text.empty() && !is_digit(text.front()) &&
+              all_of(text, [](char c) { return is_alpha(c) || is_digit(c) || c == '_'; });
   if (good) return {};
-  return {regex_message("a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters "
-                        "or '_'",
-                        "[A-Za-z_][A-Za-z0-9_]*", {"my_name", "MY_NAME", "MyName"})};
+  return {
+      regex_message("a valid C identifier must start with alphabetic character or '_', followed by "
+                    "a string of alphanumeric characters "
+                    "or '_'",
+                    "[A-Za-z_][A-Za-z0-9_]*", {"my_name", "MY_NAME", "MyName"})};
 }
 Messages check_port_number(int64_t port) {
   if (port >= 1 && port <= 65535) return {};
@@ -134,9 +151,11 @@ Messages check_port_name(std::string_view text) {
   if (text.size() > 15) out.push_back(max_length_message(15));
   if (text.empty() || !all_of(text, [](char c) { return is_lower_alnum(c) || c == '-'; }))
     out.emplace_back("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
-  if (all_of(text, [](char c) { return !is_lower(c); })) out.emplace_back("must contain at least one letter (a-z)");
+  if (all_of(text, [](char c) { return !is_lower(c); }))
+    out.emplace_back("must contain at least one letter (a-z)");
   if (text.find("--") != text.npos) out.emplace_back("must not contain consecutive hyphens");
-  if (!text.empty() && (text.front() == '-' || text.back() == '-')) out.emplace_back("must not begin or end with a hyphen");
+  if (!text.empty() && (text.front() == '-' || text.back() == '-'))
+    out.emplace_back("must not begin or end with a hyphen");
   return out;
 }
 Messages check_ip(std::string_view text) {
@@ -144,20 +163,26 @@ Messages check_ip(std::string_view text) {
   return {"must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"};
 }
 Messages check_percent(std::string_view text) {
-  if (text.size() > 1 && text.back() == '%' && all_of(text.substr(0, text.size() - 1), is_digit)) return {};
-  return {regex_message("a valid percent string must be a numeric string followed by an ending '%'", "[0-9]+%", {"1%", "93%"})};
+  if (text.size() > 1 && text.back() == '%' && all_of(text.substr(0, text.size() - 1), is_digit))
+    return {};
+  return {regex_message("a valid percent string must be a numeric string followed by an ending '%'",
+                        "[0-9]+%", {"1%", "93%"})};
 }
 Messages check_http_header_name(std::string_view text) {
-  if (!text.empty() && all_of(text, [](char c) { return is_alpha(c) || is_digit(c) || c == '-'; })) return {};
-  return {regex_message("a valid HTTP header must consist of alphanumeric characters or '-'", "[-A-Za-z0-9]+", {"X-Header-Name"})};
+  if (!text.empty() && all_of(text, [](char c) { return is_alpha(c) || is_digit(c) || c == '-'; }))
+    return {};
+  return {regex_message("a valid HTTP header must consist of alphanumeric characters or '-'",
+                        "[-A-Za-z0-9]+", {"X-Header-Name"})};
 }
 Messages check_env_var_name(std::string_view text) {
   Messages out;
   auto good = [](char c) { return is_alpha(c) || is_digit(c) || c == '-' || c == '.' || c == '_'; };
   if (text.empty() || is_digit(text.front()) || !all_of(text, good))
-    out.push_back(regex_message("a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and "
-                                "must not start with a digit",
-                                "[-._a-zA-Z][-._a-zA-Z0-9]*", {"my.env-name", "MY_ENV.NAME", "MyEnvName1"}));
+    out.push_back(
+        regex_message("a valid environment variable name must consist of alphabetic characters, "
+                      "digits, '_', '-', or '.', and "
+                      "must not start with a digit",
+                      "[-._a-zA-Z][-._a-zA-Z0-9]*", {"my.env-name", "MY_ENV.NAME", "MyEnvName1"}));
   add_directory_problems(text, out);
   return out;
 }
@@ -166,8 +191,9 @@ Messages check_config_map_key(std::string_view text) {
   if (text.size() > kMaxSubdomain) out.push_back(max_length_message(kMaxSubdomain));
   auto good = [](char c) { return is_alpha(c) || is_digit(c) || c == '-' || c == '.' || c == '_'; };
   if (text.empty() || !all_of(text, good))
-    out.push_back(regex_message("a valid config key must consist of alphanumeric characters, '-', '_' or '.'", "[-._a-zA-Z0-9]+",
-                                {"key.name", "KEY_NAME", "key-name"}));
+    out.push_back(
+        regex_message("a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+                      "[-._a-zA-Z0-9]+", {"key.name", "KEY_NAME", "key-name"}));
   add_directory_problems(text, out);
   return out;
 }
@@ -193,7 +219,8 @@ Messages name_is_dns1035_label(std::string_view name, bool prefix) {
   return check_dns1035_label(prefix ? mask_trailing_dash(name) : std::string(name));
 }
 
-// ---- addresses --------------------------------------------------------------------------------------------------------------
+// ---- addresses
+// --------------------------------------------------------------------------------------------------------------
 
 bool IpAddress::is_unspecified() const {
   for (size_t i = 0; i < (v6 ? 16u : 4u); ++i)
@@ -210,7 +237,8 @@ bool IpAddress::is_link_local_unicast() const {
   return v6 ? bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80 : bytes[0] == 169 && bytes[1] == 254;
 }
 bool IpAddress::is_link_local_multicast() const {
-  return v6 ? bytes[0] == 0xff && (bytes[1] & 0x0f) == 0x02 : bytes[0] == 224 && bytes[1] == 0 && bytes[2] == 0;
+  return v6 ? bytes[0] == 0xff && (bytes[1] & 0x0f) == 0x02
+            : bytes[0] == 224 && bytes[1] == 0 && bytes[2] == 0;
 }
 
 std::optional<IpAddress> parse_ip(std::string_view text) {
@@ -267,15 +295,22 @@ void validate_non_special_ip(std::string_view text, const Path& path, FieldError
     errors.invalid(path, value, "must be a valid IP address");
     return;
   }
-  if (ip->is_unspecified()) errors.invalid(path, value, "may not be unspecified (" + std::string(text) + ")");
-  if (ip->is_loopback()) errors.invalid(path, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
-  if (ip->is_link_local_unicast()) errors.invalid(path, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
-  if (ip->is_link_local_multicast()) errors.invalid(path, value, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+  if (ip->is_unspecified())
+    errors.invalid(path, value, "may not be unspecified (" + std::string(text) + ")");
+  if (ip->is_loopback())
+    errors.invalid(path, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
+  if (ip->is_link_local_unicast())
+    errors.invalid(path, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+  if (ip->is_link_local_multicast())
+    errors.invalid(path, value,
+                   "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
 }
 
-// ---- fields -----------------------------------------------------------------------------------------------------------------
+// ---- fields
+// -----------------------------------------------------------------------------------------------------------------
 
-void invalid_each(const Path& path, std::string_view value, const Messages& messages, FieldErrors& errors) {
+void invalid_each(const Path& path, std::string_view value, const Messages& messages,
+                  FieldErrors& errors) {
   for (const std::string& message : messages) errors.invalid(path, quoted(value), message);
 }
 void validate_nonnegative(int64_t value, const Path& path, FieldErrors& errors) {
@@ -293,10 +328,12 @@ void validate_annotations(const Map<Str>& annotations, const Path& path, FieldEr
     invalid_each(path, key, check_qualified_name(lower(key)), errors);
     total += key.size() + value.size();
   }
-  if (total > kMaxAnnotationsBytes) errors.too_long(path, "", static_cast<int>(kMaxAnnotationsBytes));
+  if (total > kMaxAnnotationsBytes)
+    errors.too_long(path, "", static_cast<int>(kMaxAnnotationsBytes));
 }
 
-void validate_label_selector(const api::meta_v1::LabelSelector* selector, const Path& path, FieldErrors& errors, bool allow_invalid_values) {
+void validate_label_selector(const api::meta_v1::LabelSelector* selector, const Path& path,
+                             FieldErrors& errors, bool allow_invalid_values) {
   if (selector == nullptr) return;
   validate_labels(selector->match_labels, path / "matchLabels", errors);
   for (size_t i = 0; i < selector->match_expressions.size(); ++i) {
@@ -304,38 +341,52 @@ void validate_label_selector(const api::meta_v1::LabelSelector* selector, const 
     Path at = (path / "matchExpressions").index(i);
     std::string_view op = expression.operator_;
     if (op == "In" || op == "NotIn") {
-      if (expression.values.empty()) errors.required(at / "values", "must be specified when `operator` is 'In' or 'NotIn'");
+      if (expression.values.empty())
+        errors.required(at / "values", "must be specified when `operator` is 'In' or 'NotIn'");
     } else if (op == "Exists" || op == "DoesNotExist") {
-      if (!expression.values.empty()) errors.forbidden(at / "values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+      if (!expression.values.empty())
+        errors.forbidden(at / "values",
+                         "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
     } else {
       errors.invalid(at / "operator", quoted(op), "not a valid selector operator");
     }
     invalid_each(at / "key", expression.key, check_qualified_name(expression.key), errors);
     if (allow_invalid_values) continue;
     for (size_t j = 0; j < expression.values.size(); ++j)
-      invalid_each((at / "values").index(j), expression.values[j], check_label_value(expression.values[j]), errors);
+      invalid_each((at / "values").index(j), expression.values[j],
+                   check_label_value(expression.values[j]), errors);
   }
 }
 
-void validate_condition(const api::meta_v1::Condition& condition, const Path& path, FieldErrors& errors) {
+void validate_condition(const api::meta_v1::Condition& condition, const Path& path,
+                        FieldErrors& errors) {
   invalid_each(path / "type", condition.type, check_qualified_name(condition.type), errors);
   validate_supported(condition.status, {"False", "True", "Unknown"}, path / "status", errors);
   if (condition.observed_generation < 0)
-    errors.invalid(path / "observedGeneration", std::to_string(condition.observed_generation), "must be greater than or equal to zero");
-  if (condition.last_transition_time.is_zero()) errors.required(path / "lastTransitionTime", "must be set");
+    errors.invalid(path / "observedGeneration", std::to_string(condition.observed_generation),
+                   "must be greater than or equal to zero");
+  if (condition.last_transition_time.is_zero())
+    errors.required(path / "lastTransitionTime", "must be set");
   std::string_view reason = condition.reason;
   if (reason.empty()) {
     errors.required(path / "reason", "must be set");
   } else {
-    auto inner = [](char c) { return is_alpha(c) || is_digit(c) || c == '_' || c == ',' || c == ':'; };
-    if (!is_alpha(reason.front()) || reason.back() == ',' || reason.back() == ':' || !all_of(reason, inner))
-      errors.invalid(path / "reason", quoted(reason),
-                     regex_message("a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric "
-                                   "characters or '_,:', and must end with an alphanumeric character or '_'",
-                                   "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", {"my_name", "MY_NAME", "MyName", "ReasonA,ReasonB", "ReasonA:ReasonB"}));
+    auto inner = [](char c) {
+      return is_alpha(c) || is_digit(c) || c == '_' || c == ',' || c == ':';
+    };
+    if (!is_alpha(reason.front()) || reason.back() == ',' || reason.back() == ':' ||
+        !all_of(reason, inner))
+      errors.invalid(
+          path / "reason", quoted(reason),
+          regex_message("a condition reason must start with alphabetic character, optionally "
+                        "followed by a string of alphanumeric "
+                        "characters or '_,:', and must end with an alphanumeric character or '_'",
+                        "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?",
+                        {"my_name", "MY_NAME", "MyName", "ReasonA,ReasonB", "ReasonA:ReasonB"}));
     if (reason.size() > 1024) errors.too_long(path / "reason", quoted(reason), 1024);
   }
-  if (condition.message.size() > 32768) errors.too_long(path / "message", quoted(condition.message), 32768);
+  if (condition.message.size() > 32768)
+    errors.too_long(path / "message", quoted(condition.message), 32768);
 }
 
 void validate_port_or_name(const schema::IntOrString& port, const Path& path, FieldErrors& errors) {
@@ -343,13 +394,16 @@ void validate_port_or_name(const schema::IntOrString& port, const Path& path, Fi
     invalid_each(path, port.text, check_port_name(port.text), errors);
     return;
   }
-  for (const std::string& message : check_port_number(port.number)) errors.invalid(path, std::to_string(port.number), message);
+  for (const std::string& message : check_port_number(port.number))
+    errors.invalid(path, std::to_string(port.number), message);
 }
 
 void validate_finalizer_name(std::string_view name, const Path& path, FieldErrors& errors) {
   invalid_each(path, name, check_qualified_name(name), errors);
-  if (name.find('/') == name.npos && name != "kubernetes" && name != "orphan" && name != "foregroundDeletion")
-    errors.invalid(path, quoted(name), "name is neither a standard finalizer name nor is it fully qualified");
+  if (name.find('/') == name.npos && name != "kubernetes" && name != "orphan" &&
+      name != "foregroundDeletion")
+    errors.invalid(path, quoted(name),
+                   "name is neither a standard finalizer name nor is it fully qualified");
 }
 
 void validate_no_backsteps(std::string_view target, const Path& path, FieldErrors& errors) {
@@ -365,15 +419,18 @@ void validate_descending_path(std::string_view target, const Path& path, FieldEr
 }
 void validate_non_reserved_path(std::string_view target, const Path& path, FieldErrors& errors) {
   validate_descending_path(target, path, errors);
-  if (target.starts_with("..") && !target.starts_with("../")) errors.invalid(path, quoted(target), "must not start with '..'");
+  if (target.starts_with("..") && !target.starts_with("../"))
+    errors.invalid(path, quoted(target), "must not start with '..'");
 }
 
-void validate_supported(std::string_view value, const std::vector<std::string_view>& valid, const Path& path, FieldErrors& errors) {
+void validate_supported(std::string_view value, const std::vector<std::string_view>& valid,
+                        const Path& path, FieldErrors& errors) {
   for (std::string_view known : valid)
     if (known == value) return;
   errors.not_supported(path, quoted(value), valid);
 }
-void validate_choice(std::string_view value, const std::vector<std::string_view>& valid, const Path& path, FieldErrors& errors) {
+void validate_choice(std::string_view value, const std::vector<std::string_view>& valid,
+                     const Path& path, FieldErrors& errors) {
   if (value.empty()) {
     errors.required(path);
   } else {
@@ -401,16 +458,20 @@ std::string go_list(const List<Str>& list) {
 }
 std::string go_quantity(const schema::Quantity& quantity) {
   std::string_view text = quantity.text.view();
-  static constexpr std::pair<std::string_view, int> kSuffixes[] = {{"n", -9}, {"u", -6}, {"m", -3}, {"", 0},   {"k", 3},
-                                                                   {"M", 6},  {"G", 9},  {"T", 12}, {"P", 15}, {"E", 18}};
+  static constexpr std::pair<std::string_view, int> kSuffixes[] = {
+      {"n", -9}, {"u", -6}, {"m", -3}, {"", 0},   {"k", 3},
+      {"M", 6},  {"G", 9},  {"T", 12}, {"P", 15}, {"E", 18}};
   size_t end = text.find_first_not_of("+-.0123456789");
-  std::string_view number = text.substr(0, end), suffix = end == text.npos ? std::string_view() : text.substr(end);
+  std::string_view number = text.substr(0, end),
+                   suffix = end == text.npos ? std::string_view() : text.substr(end);
   std::string digits;
   int scale = 0;
   bool fraction = false;
   for (char c : number) {
-    if (c == '.') fraction = true;
-    else if (c != '+') digits.push_back(c);
+    if (c == '.')
+      fraction = true;
+    else if (c != '+')
+      digits.push_back(c);
     if (fraction && c != '.') --scale;
   }
   std::string_view format = "DecimalSI";
@@ -427,8 +488,10 @@ std::string go_quantity(const schema::Quantity& quantity) {
   }
   bool zero = schema::QuantityValue::of(quantity).is_zero();
   if (zero) digits = "0", scale = 0;
-  return "resource.Quantity{i:resource.int64Amount{value:" + digits + ", scale:" + std::to_string(scale) +
-         "}, d:resource.infDecAmount{Dec:(*inf.Dec)(nil)}, s:" + quoted(zero ? "0" : text) + ", Format:" + quoted(format) + "}";
+  return "resource.Quantity{i:resource.int64Amount{value:" + digits +
+         ", scale:" + std::to_string(scale) +
+         "}, d:resource.infDecAmount{Dec:(*inf.Dec)(nil)}, s:" + quoted(zero ? "0" : text) +
+         ", Format:" + quoted(format) + "}";
 }
 std::string go_pointer_text(const Opt<Str>& text) { return text ? quoted(*text) : "null"; }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checks that many kinds share, in the words of upstream's util/validation and api/validation.
 //
-// check_* answer messages, none when the text is valid. validate_* add to a FieldErrors. Pure functions; any thread.
+// check_* answer messages, none when the text is valid. validate_* add to a FieldErrors. Pure
+// functions; any thread.
 #pragma once
 
 #include <array>
@@ -34,12 +35,14 @@ inline constexpr std::string_view kIsNegative = "must be greater than or equal t
 inline constexpr std::string_view kFieldImmutable = "field is immutable";
 inline constexpr std::string_view kNotPositive = "must be greater than zero";
 
-std::string max_length_message(int length);                       // must be no more than N characters
-std::string range_message(int64_t low, int64_t high);             // must be between A and B, inclusive
-std::string regex_message(std::string_view message, std::string_view regex, std::initializer_list<std::string_view> examples);
+std::string max_length_message(int length);            // must be no more than N characters
+std::string range_message(int64_t low, int64_t high);  // must be between A and B, inclusive
+std::string regex_message(std::string_view message, std::string_view regex,
+                          std::initializer_list<std::string_view> examples);
 
-// ---- texts ------------------------------------------------------------------------------------------------------------------
-bool is_dns1123_label(std::string_view text);      // the pattern alone, any length
+// ---- texts
+// ------------------------------------------------------------------------------------------------------------------
+bool is_dns1123_label(std::string_view text);  // the pattern alone, any length
 bool is_dns1123_subdomain(std::string_view text);
 Messages check_dns1123_label(std::string_view text);
 Messages check_dns1123_subdomain(std::string_view text);
@@ -55,7 +58,7 @@ Messages check_percent(std::string_view text);
 Messages check_http_header_name(std::string_view text);
 Messages check_env_var_name(std::string_view text);
 Messages check_config_map_key(std::string_view text);
-Messages check_user_id(int64_t id);                // also group ids
+Messages check_user_id(int64_t id);                               // also group ids
 Messages check_path_segment(std::string_view text, bool prefix);  // names of RBAC objects
 
 // Rules for metadata.name; `prefix` when the text is a generateName.
@@ -63,7 +66,8 @@ Messages name_is_dns_subdomain(std::string_view name, bool prefix);
 Messages name_is_dns_label(std::string_view name, bool prefix);
 Messages name_is_dns1035_label(std::string_view name, bool prefix);
 
-// ---- addresses --------------------------------------------------------------------------------------------------------------
+// ---- addresses
+// --------------------------------------------------------------------------------------------------------------
 struct IpAddress {
   bool v6 = false;
   std::array<uint8_t, 16> bytes{};  // IPv4 in the first four
@@ -83,15 +87,18 @@ std::optional<Cidr> parse_cidr(std::string_view text);
 bool is_dual_stack(const std::vector<IpAddress>& addresses);
 void validate_non_special_ip(std::string_view text, const Path& path, FieldErrors& errors);
 
-// ---- fields -----------------------------------------------------------------------------------------------------------------
+// ---- fields
+// -----------------------------------------------------------------------------------------------------------------
 // One Invalid for each message, with the text as its value.
-void invalid_each(const Path& path, std::string_view value, const Messages& messages, FieldErrors& errors);
+void invalid_each(const Path& path, std::string_view value, const Messages& messages,
+                  FieldErrors& errors);
 void validate_nonnegative(int64_t value, const Path& path, FieldErrors& errors);
 void validate_labels(const Map<Str>& labels, const Path& path, FieldErrors& errors);
 void validate_annotations(const Map<Str>& annotations, const Path& path, FieldErrors& errors);
-void validate_label_selector(const api::meta_v1::LabelSelector* selector, const Path& path, FieldErrors& errors,
-                             bool allow_invalid_values = false);
-void validate_condition(const api::meta_v1::Condition& condition, const Path& path, FieldErrors& errors);
+void validate_label_selector(const api::meta_v1::LabelSelector* selector, const Path& path,
+                             FieldErrors& errors, bool allow_invalid_values = false);
+void validate_condition(const api::meta_v1::Condition& condition, const Path& path,
+                        FieldErrors& errors);
 void validate_port_or_name(const schema::IntOrString& port, const Path& path, FieldErrors& errors);
 void validate_finalizer_name(std::string_view name, const Path& path, FieldErrors& errors);
 // An absolute or relative file path without "..".
@@ -100,19 +107,24 @@ void validate_descending_path(std::string_view target, const Path& path, FieldEr
 void validate_non_reserved_path(std::string_view target, const Path& path, FieldErrors& errors);
 
 // Required when empty, NotSupported when not in the list.
-void validate_choice(std::string_view value, const std::vector<std::string_view>& valid, const Path& path, FieldErrors& errors);
+void validate_choice(std::string_view value, const std::vector<std::string_view>& valid,
+                     const Path& path, FieldErrors& errors);
 // NotSupported when not in the list.
-void validate_supported(std::string_view value, const std::vector<std::string_view>& valid, const Path& path, FieldErrors& errors);
+void validate_supported(std::string_view value, const std::vector<std::string_view>& valid,
+                        const Path& path, FieldErrors& errors);
 
 template <class T>
-void validate_immutable(const T& now, const T& before, std::string_view printed, const Path& path, FieldErrors& errors) {
+void validate_immutable(const T& now, const T& before, std::string_view printed, const Path& path,
+                        FieldErrors& errors) {
   if (!(now == before)) errors.invalid(path, printed, kFieldImmutable);
 }
 
-// ---- Go's %#v of a few types, as it appears in messages -----------------------------------------------------------------------
-std::string go_map(const Map<Str>& map);          // map[string]string{"a":"b"}
-std::string go_list(const List<Str>& list);       // []string{"a", "b"}
-std::string go_quantity(const schema::Quantity& quantity);  // resource.Quantity{i:..., Format:"DecimalSI"}
+// ---- Go's %#v of a few types, as it appears in messages
+// -----------------------------------------------------------------------
+std::string go_map(const Map<Str>& map);     // map[string]string{"a":"b"}
+std::string go_list(const List<Str>& list);  // []string{"a", "b"}
+std::string go_quantity(
+    const schema::Quantity& quantity);              // resource.Quantity{i:..., Format:"DecimalSI"}
 std::string go_pointer_text(const Opt<Str>& text);  // "x" or null
 
 inline Path operator/(const Path& path, std::string_view child) { return path.child(child); }

@@ -7,6 +7,7 @@
 namespace knarr::apiserver {
 
 // `inline_spec`: in a VolumeAttachment, where only CSI is allowed.
-void validate_pv_spec(const core::PersistentVolumeSpec& spec, std::string_view name, bool inline_spec, const Path& path, FieldErrors& errors);
+void validate_pv_spec(const core::PersistentVolumeSpec& spec, std::string_view name,
+                      bool inline_spec, const Path& path, FieldErrors& errors);
 
 }  // namespace knarr::apiserver

@@ -13,7 +13,8 @@ namespace {
 using Request = api::certificates_v1::CertificateSigningRequest;
 
 bool is_request(const Attributes& a, std::string_view subresource) {
-  return a.context.resource.group == "certificates.k8s.io" && a.context.resource.plural == "certificatesigningrequests" &&
+  return a.context.resource.group == "certificates.k8s.io" &&
+         a.context.resource.plural == "certificatesigningrequests" &&
          a.context.subresource == subresource;
 }
 
@@ -22,8 +23,16 @@ bool may(const Attributes& a, std::string_view verb, std::string_view signer) {
   auto& authorizer = static_cast<Core&>(server_of(a)).authorizer();
   auto allowed = [&](std::string_view name) {
     std::string reason;
-    authz::Attributes asked{.user = a.context.user, .verb = verb, .is_resource = true, .group = "certificates.k8s.io", .version = "*",
-                            .resource = "signers", .subresource = {}, .namespace_ = {}, .name = name, .path = {}};
+    authz::Attributes asked{.user = a.context.user,
+                            .verb = verb,
+                            .is_resource = true,
+                            .group = "certificates.k8s.io",
+                            .version = "*",
+                            .resource = "signers",
+                            .subresource = {},
+                            .namespace_ = {},
+                            .name = name,
+                            .path = {}};
     return authorizer.authorize(asked, &reason) == authz::Decision::kAllow;
   };
   std::string domain = std::string(signer.substr(0, signer.find('/'))) + "/*";
@@ -34,27 +43,35 @@ Task<Status> check_approval(Attributes& a) {
   const auto* old = old_as<Request>(a);
   if (!is_request(a, "approval") || old == nullptr) co_return Status();
   if (!may(a, "approve", old->spec.signer_name))
-    co_return forbid(a, "user not permitted to approve requests with signerName " + quoted(old->spec.signer_name));
+    co_return forbid(a, "user not permitted to approve requests with signerName " +
+                            quoted(old->spec.signer_name));
   co_return Status();
 }
 
 Task<Status> check_signing(Attributes& a) {
   const auto *now = object_as<Request>(a), *old = old_as<Request>(a);
   if (!is_request(a, "status") || old == nullptr || now == nullptr) co_return Status();
-  if (now->status.certificate == old->status.certificate && now->status.conditions == old->status.conditions) co_return Status();
+  if (now->status.certificate == old->status.certificate &&
+      now->status.conditions == old->status.conditions)
+    co_return Status();
   if (!may(a, "sign", old->spec.signer_name))
-    co_return forbid(a, "user not permitted to sign requests with signerName " + quoted(old->spec.signer_name));
+    co_return forbid(
+        a, "user not permitted to sign requests with signerName " + quoted(old->spec.signer_name));
   co_return Status();
 }
 
 Task<Status> check_subject(Attributes& a) {
   const auto* request = object_as<Request>(a);
-  if (!is_request(a, "") || a.operation != Operation::kCreate || request == nullptr) co_return Status();
+  if (!is_request(a, "") || a.operation != Operation::kCreate || request == nullptr)
+    co_return Status();
   if (!(request->spec.signer_name == "kubernetes.io/kube-apiserver-client")) co_return Status();
   CertificateRequestInfo info = read_certificate_request(request->spec.request);
   if (!info.problem.empty()) co_return forbid(a, "failed to parse CSR: " + info.problem);
   for (const std::string& group : info.organizations)
-    if (group == "system:masters") co_return forbid(a, "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed");
+    if (group == "system:masters")
+      co_return forbid(a,
+                       "use of kubernetes.io/kube-apiserver-client signer with system:masters "
+                       "group is not allowed");
   co_return Status();
 }
 
@@ -62,6 +79,8 @@ Task<Status> check_subject(Attributes& a) {
 
 Plugin certificate_approval() { return {"CertificateApproval", true, nullptr, &check_approval}; }
 Plugin certificate_signing() { return {"CertificateSigning", true, nullptr, &check_signing}; }
-Plugin certificate_subject_restriction() { return {"CertificateSubjectRestriction", true, nullptr, &check_subject}; }
+Plugin certificate_subject_restriction() {
+  return {"CertificateSubjectRestriction", true, nullptr, &check_subject};
+}
 
 }  // namespace knarr::apiserver::admission

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// LimitRanger: fills in and checks the resources of containers, pods and claims by the LimitRanges of their namespace.
+// LimitRanger: fills in and checks the resources of containers, pods and claims by the LimitRanges
+// of their namespace.
 #include <cstdio>
 #include <set>
 
@@ -15,7 +16,8 @@ using Amounts = schema::Map<schema::Quantity>;
 using schema::Quantity;
 using schema::QuantityValue;
 
-// Pods are limited when they are made; claims also when they change. Nothing is asked of what is being deleted.
+// Pods are limited when they are made; claims also when they change. Nothing is asked of what is
+// being deleted.
 bool concerns(const Attributes& a) {
   if (a.operation != Operation::kCreate && a.operation != Operation::kUpdate) return false;
   if (is_for(a, "", "pods")) return a.operation == Operation::kCreate;
@@ -24,15 +26,20 @@ bool concerns(const Attributes& a) {
   return old == nullptr || !old->metadata.deletion_timestamp.has_value();
 }
 
-void for_each_range(const Attributes& a, const std::function<void(const core::LimitRange&)>& visit) {
-  server_of(a).for_each_cached("", "limitranges", a.context.namespace_, [&visit](const schema::Object& object) {
-    if (const auto* range = object.as<core::LimitRange>()) visit(*range);
-  });
+void for_each_range(const Attributes& a,
+                    const std::function<void(const core::LimitRange&)>& visit) {
+  server_of(a).for_each_cached("", "limitranges", a.context.namespace_,
+                               [&visit](const schema::Object& object) {
+                                 if (const auto* range = object.as<core::LimitRange>())
+                                   visit(*range);
+                               });
 }
 
-// ---- defaults -------------------------------------------------------------------------------------------------------------------
+// ---- defaults
+// -------------------------------------------------------------------------------------------------------------------
 
-void merge(core::Container& container, const core::LimitRangeItem& defaults, std::string_view kind, std::vector<std::string>& notes) {
+void merge(core::Container& container, const core::LimitRangeItem& defaults, std::string_view kind,
+           std::vector<std::string>& notes) {
   auto fill = [&](Amounts& to, const Amounts& from, std::string_view what) {
     to.ensure();
     std::string names;
@@ -41,7 +48,9 @@ void merge(core::Container& container, const core::LimitRangeItem& defaults, std
       to[name] = quantity;
       names += (names.empty() ? "" : ", ") + name.str();
     }
-    if (!names.empty()) notes.push_back(names + " " + std::string(what) + " for " + std::string(kind) + " " + container.name.str());
+    if (!names.empty())
+      notes.push_back(names + " " + std::string(what) + " for " + std::string(kind) + " " +
+                      container.name.str());
   };
   fill(container.resources.requests, defaults.default_request, "request");
   fill(container.resources.limits, defaults.default_, "limit");
@@ -51,18 +60,26 @@ void set_defaults(core::Pod& pod, const core::LimitRange& range) {
   core::LimitRangeItem defaults;
   for (const core::LimitRangeItem& item : range.spec.limits) {
     if (!(item.type == "Container")) continue;
-    for (const auto& [name, quantity] : item.default_request) defaults.default_request[name] = quantity;
+    for (const auto& [name, quantity] : item.default_request)
+      defaults.default_request[name] = quantity;
     for (const auto& [name, quantity] : item.default_) defaults.default_[name] = quantity;
   }
   std::vector<std::string> notes;
-  for (core::Container& container : pod.spec.containers) merge(container, defaults, "container", notes);
-  for (core::Container& container : pod.spec.init_containers) merge(container, defaults, "init container", notes);
-  if (!notes.empty()) pod.metadata.annotations["kubernetes.io/limit-ranger"] = "LimitRanger plugin set: " + join(notes, "; ");
+  for (core::Container& container : pod.spec.containers)
+    merge(container, defaults, "container", notes);
+  for (core::Container& container : pod.spec.init_containers)
+    merge(container, defaults, "init container", notes);
+  if (!notes.empty())
+    pod.metadata.annotations["kubernetes.io/limit-ranger"] =
+        "LimitRanger plugin set: " + join(notes, "; ");
 }
 
-// ---- checks -----------------------------------------------------------------------------------------------------------------------
+// ---- checks
+// -----------------------------------------------------------------------------------------------------------------------
 
-std::string text_of(const Quantity& quantity) { return quantity.text.empty() ? "0" : quantity.text.str(); }
+std::string text_of(const Quantity& quantity) {
+  return quantity.text.empty() ? "0" : quantity.text.str();
+}
 
 struct Check {
   std::string_view type;  // "Container", "Pod", "PersistentVolumeClaim"
@@ -72,7 +89,8 @@ struct Check {
 
   void minimum(std::string_view name, const Quantity& least) const {
     const Quantity *request = requests.find(name), *limit = limits.find(name);
-    std::string head = "minimum " + std::string(name) + " usage per " + std::string(type) + " is " + text_of(least);
+    std::string head = "minimum " + std::string(name) + " usage per " + std::string(type) + " is " +
+                       text_of(least);
     if (request == nullptr) {
       problems.push_back(head + ".  No request is specified");
     } else if (QuantityValue::of(*request) < QuantityValue::of(least)) {
@@ -83,7 +101,8 @@ struct Check {
   }
   void maximum(std::string_view name, const Quantity& most) const {
     const Quantity *request = requests.find(name), *limit = limits.find(name);
-    std::string head = "maximum " + std::string(name) + " usage per " + std::string(type) + " is " + text_of(most);
+    std::string head =
+        "maximum " + std::string(name) + " usage per " + std::string(type) + " is " + text_of(most);
     if (type == "PersistentVolumeClaim") {
       if (request == nullptr) {
         problems.push_back(head + ".  No request is specified");
@@ -100,16 +119,19 @@ struct Check {
   }
   void ratio(std::string_view name, const Quantity& most) const {
     const Quantity *request = requests.find(name), *limit = limits.find(name);
-    std::string head = std::string(name) + " max limit to request ratio per " + std::string(type) + " is " + text_of(most);
+    std::string head = std::string(name) + " max limit to request ratio per " + std::string(type) +
+                       " is " + text_of(most);
     if (request == nullptr || QuantityValue::of(*request).is_zero()) {
       problems.push_back(head + ", but no request is specified or request is 0");
     } else if (limit == nullptr || QuantityValue::of(*limit).is_zero()) {
       problems.push_back(head + ", but no limit is specified or limit is 0");
     } else {
-      double found = static_cast<double>(QuantityValue::of(*limit).milli_value()) / static_cast<double>(QuantityValue::of(*request).milli_value());
+      double found = static_cast<double>(QuantityValue::of(*limit).milli_value()) /
+                     static_cast<double>(QuantityValue::of(*request).milli_value());
       char printed[64];
       std::snprintf(printed, sizeof printed, "%f", found);
-      if (found * 1000 > static_cast<double>(QuantityValue::of(most).milli_value())) problems.push_back(head + ", but provided ratio is " + printed);
+      if (found * 1000 > static_cast<double>(QuantityValue::of(most).milli_value()))
+        problems.push_back(head + ", but provided ratio is " + printed);
     }
   }
   void all(const core::LimitRangeItem& item) const {
@@ -139,21 +161,26 @@ Amounts pod_total(const core::Pod& pod, Amounts core::ResourceRequirements::*amo
   return out;
 }
 
-void check_pod(const core::Pod& pod, const core::LimitRange& range, std::vector<std::string>& problems) {
+void check_pod(const core::Pod& pod, const core::LimitRange& range,
+               std::vector<std::string>& problems) {
   for (const core::LimitRangeItem& item : range.spec.limits) {
     if (item.type == "Container") {
       for (const auto* containers : {&pod.spec.containers, &pod.spec.init_containers})
         for (const core::Container& container : *containers)
-          Check{item.type, container.resources.requests, container.resources.limits, problems}.all(item);
+          Check{item.type, container.resources.requests, container.resources.limits, problems}.all(
+              item);
     } else if (item.type == "Pod") {
-      Amounts requests = pod_total(pod, &core::ResourceRequirements::requests), limits = pod_total(pod, &core::ResourceRequirements::limits);
+      Amounts requests = pod_total(pod, &core::ResourceRequirements::requests),
+              limits = pod_total(pod, &core::ResourceRequirements::limits);
       Check{item.type, requests, limits, problems}.all(item);
     }
   }
 }
-void check_claim(const core::PersistentVolumeClaim& claim, const core::LimitRange& range, std::vector<std::string>& problems) {
+void check_claim(const core::PersistentVolumeClaim& claim, const core::LimitRange& range,
+                 std::vector<std::string>& problems) {
   for (const core::LimitRangeItem& item : range.spec.limits)
-    if (item.type == "PersistentVolumeClaim") Check{item.type, claim.spec.resources.requests, Amounts(), problems}.all(item);
+    if (item.type == "PersistentVolumeClaim")
+      Check{item.type, claim.spec.resources.requests, Amounts(), problems}.all(item);
 }
 
 // An aggregate of errors prints each once, in brackets when there are several.

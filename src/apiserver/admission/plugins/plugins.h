@@ -16,7 +16,8 @@ namespace core = api::core_v1;
 
 // Whether the request is for this resource itself, not for a subresource of it.
 inline bool is_for(const Attributes& a, std::string_view group, std::string_view plural) {
-  return a.context.resource.group == group && a.context.resource.plural == plural && a.context.subresource.empty();
+  return a.context.resource.group == group && a.context.resource.plural == plural &&
+         a.context.subresource.empty();
 }
 // The object as T; null when it is another kind or absent.
 template <class T>
@@ -29,7 +30,8 @@ const T* old_as(const Attributes& a) {
 }
 inline ApiServer& server_of(const Attributes& a) { return a.context.server; }
 
-// 403 `pods "x" is forbidden: detail`. An object whose name will be generated is named by its prefix.
+// 403 `pods "x" is forbidden: detail`. An object whose name will be generated is named by its
+// prefix.
 Status forbid(const Attributes& attributes, std::string_view detail);
 
 Plugin namespace_lifecycle();

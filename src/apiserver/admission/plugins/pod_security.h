@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Pod Security Standards: which pods the levels "baseline" and "restricted" take. Pure functions.
+// The Pod Security Standards: which pods the levels "baseline" and "restricted" take. Pure
+// functions.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,9 @@ struct Policy {
   Rule enforce, warn;
 };
 
-// "" when the rule takes the pod, else every reason, comma separated; with `detail` which containers and fields are meant.
-std::string violations(const Rule& rule, const api::meta_v1::ObjectMeta& meta, const api::core_v1::PodSpec& spec, bool detail);
+// "" when the rule takes the pod, else every reason, comma separated; with `detail` which
+// containers and fields are meant.
+std::string violations(const Rule& rule, const api::meta_v1::ObjectMeta& meta,
+                       const api::core_v1::PodSpec& spec, bool detail);
 
 }  // namespace knarr::apiserver::admission::pod_security

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The checks of the Pod Security Standards and the versions that brought them (upstream: pod-security-admission/policy).
+// The checks of the Pod Security Standards and the versions that brought them (upstream:
+// pod-security-admission/policy).
 #include <algorithm>
 #include <set>
 #include <span>
@@ -32,7 +33,9 @@ std::string join(const auto& items, std::string_view quote = "\"") {
   }
   return out;
 }
-std::string_view plural(std::string_view one, std::string_view many, size_t count) { return count == 1 ? one : many; }
+std::string_view plural(std::string_view one, std::string_view many, size_t count) {
+  return count == 1 ? one : many;
+}
 std::string containers(const Names& names) {
   return std::string(plural("container", "containers", names.size())) + " " + join(names);
 }
@@ -46,7 +49,8 @@ std::string setters(bool pod, const Names& names) {
 void visit(const PodSpec& spec, const auto& each) {
   for (const auto& container : spec.init_containers) each(container);
   for (const auto& container : spec.containers) each(container);
-  for (const auto& container : spec.ephemeral_containers) each(container.ephemeral_container_common);
+  for (const auto& container : spec.ephemeral_containers)
+    each(container.ephemeral_container_common);
 }
 // Only containers that have a security context.
 void visit_contexts(const PodSpec& spec, const auto& each) {
@@ -56,22 +60,27 @@ void visit_contexts(const PodSpec& spec, const auto& each) {
 }
 bool is_windows(const PodSpec& spec) { return spec.os && spec.os->name == "windows"; }
 
-// ---- baseline ---------------------------------------------------------------------------------------------------------------
+// ---- baseline
+// ---------------------------------------------------------------------------------------------------------------
 Finding app_armor(const ObjectMeta& meta, const PodSpec&) {
   Sorted bad;
   for (const auto& [key, value] : meta.annotations) {
     if (!key.view().starts_with("container.apparmor.security.beta.kubernetes.io/")) continue;
     std::string_view profile = value.view();
-    if (profile.empty() || profile == "runtime/default" || profile.starts_with("localhost/")) continue;
+    if (profile.empty() || profile == "runtime/default" || profile.starts_with("localhost/"))
+      continue;
     bad.insert(key.str() + "=" + quoted(profile));
   }
   if (bad.empty()) return {};
-  return {std::string(plural("forbidden AppArmor profile", "forbidden AppArmor profiles", bad.size())), join(bad, "")};
+  return {
+      std::string(plural("forbidden AppArmor profile", "forbidden AppArmor profiles", bad.size())),
+      join(bad, "")};
 }
 
 Finding capabilities_baseline(const ObjectMeta&, const PodSpec& spec) {
-  static const std::set<std::string_view> kAllowed = {"AUDIT_WRITE", "CHOWN",   "DAC_OVERRIDE", "FOWNER",  "FSETID", "KILL",      "MKNOD",
-                                                      "NET_BIND_SERVICE", "SETFCAP", "SETGID",       "SETPCAP", "SETUID", "SYS_CHROOT"};
+  static const std::set<std::string_view> kAllowed = {
+      "AUDIT_WRITE",      "CHOWN",   "DAC_OVERRIDE", "FOWNER",  "FSETID", "KILL",      "MKNOD",
+      "NET_BIND_SERVICE", "SETFCAP", "SETGID",       "SETPCAP", "SETUID", "SYS_CHROOT"};
   Names who;
   Sorted bad;
   visit_contexts(spec, [&](const std::string& name, const auto& context) {
@@ -85,7 +94,8 @@ Finding capabilities_baseline(const ObjectMeta&, const PodSpec& spec) {
     if (!good) who.push_back(name);
   });
   if (who.empty()) return {};
-  return {"non-default capabilities", containers(who) + " must not include " + join(bad) + " in securityContext.capabilities.add"};
+  return {"non-default capabilities", containers(who) + " must not include " + join(bad) +
+                                          " in securityContext.capabilities.add"};
 }
 
 Finding host_namespaces(const ObjectMeta&, const PodSpec& spec) {
@@ -102,7 +112,8 @@ Finding host_path(const ObjectMeta&, const PodSpec& spec) {
   for (const auto& volume : spec.volumes)
     if (volume.volume_source.host_path) bad.push_back(volume.name.str());
   if (bad.empty()) return {};
-  return {"hostPath volumes", std::string(plural("volume", "volumes", bad.size())) + " " + join(bad)};
+  return {"hostPath volumes",
+          std::string(plural("volume", "volumes", bad.size())) + " " + join(bad)};
 }
 
 Finding host_ports(const ObjectMeta&, const PodSpec& spec) {
@@ -119,7 +130,8 @@ Finding host_ports(const ObjectMeta&, const PodSpec& spec) {
   });
   if (who.empty()) return {};
   return {"hostPort", containers(who) + " " + std::string(plural("uses", "use", who.size())) + " " +
-                          std::string(plural("hostPort", "hostPorts", ports.size())) + " " + join(ports, "")};
+                          std::string(plural("hostPort", "hostPorts", ports.size())) + " " +
+                          join(ports, "")};
 }
 
 Finding privileged(const ObjectMeta&, const PodSpec& spec) {
@@ -148,13 +160,15 @@ Finding se_linux(const ObjectMeta&, const PodSpec& spec) {
   bool user = false, role = false;
   auto good = [&](const auto& options) {
     std::string_view type = options.type.view();
-    bool type_good = type.empty() || type == "container_t" || type == "container_init_t" || type == "container_kvm_t";
+    bool type_good = type.empty() || type == "container_t" || type == "container_init_t" ||
+                     type == "container_kvm_t";
     if (!type_good) types.insert(std::string(type));
     user |= !options.user.empty();
     role |= !options.role.empty();
     return type_good && options.user.empty() && options.role.empty();
   };
-  bool pod = spec.security_context && spec.security_context->se_linux_options && !good(*spec.security_context->se_linux_options);
+  bool pod = spec.security_context && spec.security_context->se_linux_options &&
+             !good(*spec.security_context->se_linux_options);
   Names who;
   visit_contexts(spec, [&](const std::string& name, const auto& context) {
     if (context.se_linux_options && !good(*context.se_linux_options)) who.push_back(name);
@@ -164,20 +178,27 @@ Finding se_linux(const ObjectMeta&, const PodSpec& spec) {
   if (!types.empty()) data = std::string(plural("type", "types", types.size())) + " " + join(types);
   if (user) data += std::string(data.empty() ? "" : "; ") + "user may not be set";
   if (role) data += std::string(data.empty() ? "" : "; ") + "role may not be set";
-  return {"seLinuxOptions", setters(pod, who) + " set forbidden securityContext.seLinuxOptions: " + data};
+  return {"seLinuxOptions",
+          setters(pod, who) + " set forbidden securityContext.seLinuxOptions: " + data};
 }
 
 Finding seccomp_annotations(const ObjectMeta& meta, const PodSpec& spec) {
   Sorted bad;
   auto check = [&](const std::string& key) {
     const auto* value = meta.annotations.find(key);
-    if (value == nullptr || *value == "runtime/default" || *value == "docker/default" || value->view().starts_with("localhost/")) return;
+    if (value == nullptr || *value == "runtime/default" || *value == "docker/default" ||
+        value->view().starts_with("localhost/"))
+      return;
     bad.insert(key + "=" + quoted(*value));
   };
   check("seccomp.security.alpha.kubernetes.io/pod");
-  visit(spec, [&](const auto& container) { check("container.seccomp.security.alpha.kubernetes.io/" + container.name.str()); });
+  visit(spec, [&](const auto& container) {
+    check("container.seccomp.security.alpha.kubernetes.io/" + container.name.str());
+  });
   if (bad.empty()) return {};
-  return {"seccompProfile", "forbidden " + std::string(plural("annotation", "annotations", bad.size())) + " " + join(bad, "")};
+  return {"seccompProfile", "forbidden " +
+                                std::string(plural("annotation", "annotations", bad.size())) + " " +
+                                join(bad, "")};
 }
 
 bool good_seccomp(std::string_view type) { return type == "Localhost" || type == "RuntimeDefault"; }
@@ -204,22 +225,30 @@ Finding seccomp(const PodSpec& spec, bool must_set) {
     }
   });
   if (pod_bad || !explicitly.empty())
-    return {"seccompProfile", setters(pod_bad, explicitly) + " must not set securityContext.seccompProfile.type to " + join(values)};
+    return {"seccompProfile", setters(pod_bad, explicitly) +
+                                  " must not set securityContext.seccompProfile.type to " +
+                                  join(values)};
   if (!must_set || implicitly.empty()) return {};
-  return {"seccompProfile",
-          "pod or " + containers(implicitly) + " must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\""};
+  return {
+      "seccompProfile",
+      "pod or " + containers(implicitly) +
+          " must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\""};
 }
 Finding seccomp_baseline(const ObjectMeta&, const PodSpec& spec) { return seccomp(spec, false); }
 Finding seccomp_restricted(const ObjectMeta&, const PodSpec& spec) { return seccomp(spec, true); }
-Finding seccomp_restricted_but_windows(const ObjectMeta&, const PodSpec& spec) { return is_windows(spec) ? Finding() : seccomp(spec, true); }
+Finding seccomp_restricted_but_windows(const ObjectMeta&, const PodSpec& spec) {
+  return is_windows(spec) ? Finding() : seccomp(spec, true);
+}
 
 Finding sysctls(const PodSpec& spec, bool since_1_27) {
-  static const std::set<std::string_view> kAllowed = {"kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies",
-                                                      "net.ipv4.ping_group_range", "net.ipv4.ip_unprivileged_port_start"};
+  static const std::set<std::string_view> kAllowed = {
+      "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies",
+      "net.ipv4.ping_group_range", "net.ipv4.ip_unprivileged_port_start"};
   Names bad;
   if (spec.security_context) {
     for (const auto& sysctl : spec.security_context->sysctls)
-      if (!kAllowed.contains(sysctl.name.view()) && !(since_1_27 && sysctl.name == "net.ipv4.ip_local_reserved_ports"))
+      if (!kAllowed.contains(sysctl.name.view()) &&
+          !(since_1_27 && sysctl.name == "net.ipv4.ip_local_reserved_ports"))
         bad.push_back(sysctl.name.str());
   }
   if (bad.empty()) return {};
@@ -230,7 +259,8 @@ Finding sysctls_1_27(const ObjectMeta&, const PodSpec& spec) { return sysctls(sp
 
 Finding windows_host_process(const ObjectMeta&, const PodSpec& spec) {
   auto set = [](const auto& context) {
-    return context.windows_options && context.windows_options->host_process.has_value() && *context.windows_options->host_process;
+    return context.windows_options && context.windows_options->host_process.has_value() &&
+           *context.windows_options->host_process;
   };
   bool pod = spec.security_context && set(*spec.security_context);
   Names who;
@@ -238,19 +268,23 @@ Finding windows_host_process(const ObjectMeta&, const PodSpec& spec) {
     if (set(context)) who.push_back(name);
   });
   if (!pod && who.empty()) return {};
-  return {"hostProcess", setters(pod, who) + " must not set securityContext.windowsOptions.hostProcess=true"};
+  return {"hostProcess",
+          setters(pod, who) + " must not set securityContext.windowsOptions.hostProcess=true"};
 }
 
-// ---- restricted -------------------------------------------------------------------------------------------------------------
+// ---- restricted
+// -------------------------------------------------------------------------------------------------------------
 Finding privilege_escalation(const ObjectMeta&, const PodSpec& spec) {
   Names who;
   visit(spec, [&](const auto& container) {
     const auto& context = container.security_context;
-    bool denied = context && context->allow_privilege_escalation.has_value() && !*context->allow_privilege_escalation;
+    bool denied = context && context->allow_privilege_escalation.has_value() &&
+                  !*context->allow_privilege_escalation;
     if (!denied) who.push_back(container.name.str());
   });
   if (who.empty()) return {};
-  return {"allowPrivilegeEscalation != false", containers(who) + " must set securityContext.allowPrivilegeEscalation=false"};
+  return {"allowPrivilegeEscalation != false",
+          containers(who) + " must set securityContext.allowPrivilegeEscalation=false"};
 }
 Finding privilege_escalation_but_windows(const ObjectMeta& meta, const PodSpec& spec) {
   return is_windows(spec) ? Finding() : privilege_escalation(meta, spec);
@@ -265,7 +299,8 @@ Finding capabilities_restricted(const ObjectMeta&, const PodSpec& spec) {
       return;
     }
     const auto& capabilities = *container.security_context->capabilities;
-    bool dropped = std::any_of(capabilities.drop.begin(), capabilities.drop.end(), [](const auto& each) { return each == "ALL"; });
+    bool dropped = std::any_of(capabilities.drop.begin(), capabilities.drop.end(),
+                               [](const auto& each) { return each == "ALL"; });
     if (!dropped) missing.push_back(container.name.str());
     bool good = true;
     for (const auto& capability : capabilities.add)
@@ -276,9 +311,11 @@ Finding capabilities_restricted(const ObjectMeta&, const PodSpec& spec) {
     if (!good) adding.push_back(container.name.str());
   });
   std::string detail;
-  if (!missing.empty()) detail = containers(missing) + " must set securityContext.capabilities.drop=[\"ALL\"]";
+  if (!missing.empty())
+    detail = containers(missing) + " must set securityContext.capabilities.drop=[\"ALL\"]";
   if (!adding.empty())
-    detail += std::string(detail.empty() ? "" : "; ") + containers(adding) + " must not include " + join(bad) + " in securityContext.capabilities.add";
+    detail += std::string(detail.empty() ? "" : "; ") + containers(adding) + " must not include " +
+              join(bad) + " in securityContext.capabilities.add";
   if (detail.empty()) return {};
   return {"unrestricted capabilities", std::move(detail)};
 }
@@ -291,22 +328,33 @@ Finding restricted_volumes(const ObjectMeta&, const PodSpec& spec) {
   Sorted types;
   for (const auto& volume : spec.volumes) {
     const auto& source = volume.volume_source;
-    if (source.config_map || source.csi || source.downward_api || source.empty_dir || source.ephemeral || source.persistent_volume_claim ||
-        source.projected || source.secret)
+    if (source.config_map || source.csi || source.downward_api || source.empty_dir ||
+        source.ephemeral || source.persistent_volume_claim || source.projected || source.secret)
       continue;
     who.push_back(volume.name.str());
     std::pair<bool, std::string_view> all[] = {
-        {!!source.host_path, "hostPath"},        {!!source.gce_persistent_disk, "gcePersistentDisk"},
-        {!!source.aws_elastic_block_store, "awsElasticBlockStore"}, {!!source.git_repo, "gitRepo"},
-        {!!source.nfs, "nfs"},                   {!!source.iscsi, "iscsi"},
-        {!!source.glusterfs, "glusterfs"},       {!!source.rbd, "rbd"},
-        {!!source.flex_volume, "flexVolume"},    {!!source.cinder, "cinder"},
-        {!!source.cephfs, "cephfs"},             {!!source.flocker, "flocker"},
-        {!!source.fc, "fc"},                     {!!source.azure_file, "azureFile"},
-        {!!source.vsphere_volume, "vsphereVolume"}, {!!source.quobyte, "quobyte"},
-        {!!source.azure_disk, "azureDisk"},      {!!source.photon_persistent_disk, "photonPersistentDisk"},
-        {!!source.portworx_volume, "portworxVolume"}, {!!source.scale_io, "scaleIO"},
-        {!!source.storageos, "storageos"},       {true, "unknown"}};
+        {!!source.host_path, "hostPath"},
+        {!!source.gce_persistent_disk, "gcePersistentDisk"},
+        {!!source.aws_elastic_block_store, "awsElasticBlockStore"},
+        {!!source.git_repo, "gitRepo"},
+        {!!source.nfs, "nfs"},
+        {!!source.iscsi, "iscsi"},
+        {!!source.glusterfs, "glusterfs"},
+        {!!source.rbd, "rbd"},
+        {!!source.flex_volume, "flexVolume"},
+        {!!source.cinder, "cinder"},
+        {!!source.cephfs, "cephfs"},
+        {!!source.flocker, "flocker"},
+        {!!source.fc, "fc"},
+        {!!source.azure_file, "azureFile"},
+        {!!source.vsphere_volume, "vsphereVolume"},
+        {!!source.quobyte, "quobyte"},
+        {!!source.azure_disk, "azureDisk"},
+        {!!source.photon_persistent_disk, "photonPersistentDisk"},
+        {!!source.portworx_volume, "portworxVolume"},
+        {!!source.scale_io, "scaleIO"},
+        {!!source.storageos, "storageos"},
+        {true, "unknown"}};
     for (auto [set, type] : all)
       if (set) {
         types.emplace(type);
@@ -314,9 +362,12 @@ Finding restricted_volumes(const ObjectMeta&, const PodSpec& spec) {
       }
   }
   if (who.empty()) return {};
-  return {"restricted volume types", std::string(plural("volume", "volumes", who.size())) + " " + join(who) + " " +
-                                         std::string(plural("uses", "use", who.size())) + " " +
-                                         std::string(plural("restricted volume type", "restricted volume types", types.size())) + " " + join(types)};
+  return {
+      "restricted volume types",
+      std::string(plural("volume", "volumes", who.size())) + " " + join(who) + " " +
+          std::string(plural("uses", "use", who.size())) + " " +
+          std::string(plural("restricted volume type", "restricted volume types", types.size())) +
+          " " + join(types)};
 }
 
 Finding run_as_non_root(const ObjectMeta&, const PodSpec& spec) {
@@ -334,13 +385,17 @@ Finding run_as_non_root(const ObjectMeta&, const PodSpec& spec) {
     }
   });
   if (pod_bad || !explicitly.empty())
-    return {"runAsNonRoot != true", setters(pod_bad, explicitly) + " must not set securityContext.runAsNonRoot=false"};
+    return {"runAsNonRoot != true",
+            setters(pod_bad, explicitly) + " must not set securityContext.runAsNonRoot=false"};
   if (implicitly.empty()) return {};
-  return {"runAsNonRoot != true", "pod or " + containers(implicitly) + " must set securityContext.runAsNonRoot=true"};
+  return {"runAsNonRoot != true",
+          "pod or " + containers(implicitly) + " must set securityContext.runAsNonRoot=true"};
 }
 
 Finding run_as_user(const ObjectMeta&, const PodSpec& spec) {
-  auto root = [](const auto& context) { return context.run_as_user.has_value() && *context.run_as_user == 0; };
+  auto root = [](const auto& context) {
+    return context.run_as_user.has_value() && *context.run_as_user == 0;
+  };
   bool pod = spec.security_context && root(*spec.security_context);
   Names who;
   visit_contexts(spec, [&](const std::string& name, const auto& context) {
@@ -350,7 +405,8 @@ Finding run_as_user(const ObjectMeta&, const PodSpec& spec) {
   return {"runAsUser=0", setters(pod, who) + " must not set runAsUser=0"};
 }
 
-// A check from one minor version on, until the next row of the same id. In the order of upstream's ids: baseline, then restricted.
+// A check from one minor version on, until the next row of the same id. In the order of upstream's
+// ids: baseline, then restricted.
 struct Row {
   std::string_view id;
   int since;
@@ -389,8 +445,10 @@ std::vector<const Row*> in_force(std::span<const Row> rows, int minor) {
   std::vector<const Row*> out;
   for (const Row& row : rows) {
     if (minor >= 0 && row.since > minor) continue;
-    if (!out.empty() && out.back()->id == row.id) out.back() = &row;
-    else out.push_back(&row);
+    if (!out.empty() && out.back()->id == row.id)
+      out.back() = &row;
+    else
+      out.push_back(&row);
   }
   return out;
 }
@@ -402,7 +460,8 @@ std::string violations(const Rule& rule, const ObjectMeta& meta, const PodSpec& 
   std::vector<const Row*> checks = in_force(kBaseline, rule.minor);
   if (rule.level == Level::kRestricted) {
     std::vector<const Row*> more = in_force(kRestricted, rule.minor);
-    for (const Row* row : more) std::erase_if(checks, [&](const Row* baseline) { return baseline->id == row->instead_of; });
+    for (const Row* row : more)
+      std::erase_if(checks, [&](const Row* baseline) { return baseline->id == row->instead_of; });
     checks.insert(checks.end(), more.begin(), more.end());
   }
   std::string out;
