@@ -15,16 +15,19 @@ namespace core = api::core_v1;
 using schema::Quantity;
 using schema::QuantityValue;
 
-// ---- ResourceQuota ------------------------------------------------------------------------------------------------------------
+// ---- ResourceQuota
+// ------------------------------------------------------------------------------------------------------------
 
 bool is_scope(std::string_view scope) {
-  return scope == "Terminating" || scope == "NotTerminating" || scope == "BestEffort" || scope == "NotBestEffort" || scope == "PriorityClass" ||
+  return scope == "Terminating" || scope == "NotTerminating" || scope == "BestEffort" ||
+         scope == "NotBestEffort" || scope == "PriorityClass" ||
          scope == "CrossNamespacePodAffinity";
 }
 bool scope_fits(std::string_view scope, std::string_view resource) {
   if (resource == "pods" || !is_scope(scope)) return true;
   if (scope == "BestEffort") return false;
-  for (std::string_view known : {"cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"})
+  for (std::string_view known :
+       {"cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"})
     if (known == resource) return true;
   return false;
 }
@@ -35,9 +38,13 @@ std::string go_scopes(const List<Str>& scopes) {
   return out + "}";
 }
 
-void validate_scope_pairs(const std::set<std::string_view>& scopes, const core::ResourceQuotaSpec& spec, const Path& path, FieldErrors& errors) {
-  for (auto [a, b] : {std::pair{"BestEffort", "NotBestEffort"}, std::pair{"NotTerminating", "Terminating"}})
-    if (scopes.contains(a) && scopes.contains(b)) errors.invalid(path, go_scopes(spec.scopes), "conflicting scopes");
+void validate_scope_pairs(const std::set<std::string_view>& scopes,
+                          const core::ResourceQuotaSpec& spec, const Path& path,
+                          FieldErrors& errors) {
+  for (auto [a, b] :
+       {std::pair{"BestEffort", "NotBestEffort"}, std::pair{"NotTerminating", "Terminating"}})
+    if (scopes.contains(a) && scopes.contains(b))
+      errors.invalid(path, go_scopes(spec.scopes), "conflicting scopes");
 }
 
 void validate_scopes(const core::ResourceQuotaSpec& spec, const Path& path, FieldErrors& errors) {
@@ -52,7 +59,8 @@ void validate_scopes(const core::ResourceQuotaSpec& spec, const Path& path, Fiel
   validate_scope_pairs(seen, spec, path, errors);
 }
 
-void validate_scope_selector(const core::ResourceQuotaSpec& spec, const Path& path, FieldErrors& errors) {
+void validate_scope_selector(const core::ResourceQuotaSpec& spec, const Path& path,
+                             FieldErrors& errors) {
   if (!spec.scope_selector) return;
   std::set<std::string_view> seen;
   for (const auto& requirement : spec.scope_selector->match_expressions) {
@@ -63,14 +71,20 @@ void validate_scope_selector(const core::ResourceQuotaSpec& spec, const Path& pa
         errors.invalid(path, "core.ScopeSelector", "unsupported scope applied to resource");
     if (is_scope(scope) && scope != "PriorityClass" && op != "Exists")
       errors.invalid(path / "operator", quoted(op),
-                     "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "
-                     "ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity");
+                     "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, "
+                     "ResourceQuotaScopeNotTerminating, "
+                     "ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or "
+                     "ResourceQuotaScopeCrossNamespacePodAffinity");
     if (op == "In" || op == "NotIn") {
       if (requirement.values.empty())
-        errors.required(path / "values", "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector");
+        errors.required(
+            path / "values",
+            "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector");
     } else if (op == "Exists" || op == "DoesNotExist") {
       if (!requirement.values.empty())
-        errors.invalid(path / "values", go_list(requirement.values), "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector");
+        errors.invalid(
+            path / "values", go_list(requirement.values),
+            "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector");
     } else {
       errors.invalid(path / "operator", quoted(op), "not a valid selector operator");
     }
@@ -100,18 +114,22 @@ void validate_quota(const core::ResourceQuota& quota, FieldErrors& errors) {
   validate_quota_spec(quota.spec, errors);
   validate_quota_status(quota.status, errors);
 }
-void validate_quota_update(const core::ResourceQuota& quota, const core::ResourceQuota& old, FieldErrors& errors) {
+void validate_quota_update(const core::ResourceQuota& quota, const core::ResourceQuota& old,
+                           FieldErrors& errors) {
   validate_quota_spec(quota.spec, errors);
   std::set<std::string_view> now, before;
   for (const Str& scope : quota.spec.scopes) now.insert(scope.view());
   for (const Str& scope : old.spec.scopes) before.insert(scope.view());
-  if (now != before) errors.invalid(Path("spec") / "scopes", go_scopes(quota.spec.scopes), kFieldImmutable);
+  if (now != before)
+    errors.invalid(Path("spec") / "scopes", go_scopes(quota.spec.scopes), kFieldImmutable);
 }
-void validate_quota_status_update(const core::ResourceQuota& quota, const core::ResourceQuota&, FieldErrors& errors) {
+void validate_quota_status_update(const core::ResourceQuota& quota, const core::ResourceQuota&,
+                                  FieldErrors& errors) {
   validate_quota_status(quota.status, errors);
 }
 
-// ---- LimitRange ---------------------------------------------------------------------------------------------------------------
+// ---- LimitRange
+// ---------------------------------------------------------------------------------------------------------------
 
 void default_range(core::LimitRange& range) {
   for (core::LimitRangeItem& item : range.spec.limits) {
@@ -128,7 +146,8 @@ void default_range(core::LimitRange& range) {
   }
 }
 
-void validate_range_resource(std::string_view type, std::string_view name, const Path& path, FieldErrors& errors) {
+void validate_range_resource(std::string_view type, std::string_view name, const Path& path,
+                             FieldErrors& errors) {
   if (type == "Pod" || type == "Container") {
     validate_container_resource_name(name, path, errors);
   } else {
@@ -137,35 +156,57 @@ void validate_range_resource(std::string_view type, std::string_view name, const
 }
 
 // The relations between the bounds of one resource.
-void validate_bounds(const core::LimitRangeItem& item, std::string_view name, const Path& path, FieldErrors& errors) {
+void validate_bounds(const core::LimitRangeItem& item, std::string_view name, const Path& path,
+                     FieldErrors& errors) {
   bool pod = item.type == "Pod";
-  const Quantity *min = item.min.find(name), *max = item.max.find(name), *ratio = item.max_limit_request_ratio.find(name);
+  const Quantity *min = item.min.find(name), *max = item.max.find(name),
+                 *ratio = item.max_limit_request_ratio.find(name);
   const Quantity* standard = pod ? nullptr : item.default_.find(name);
   const Quantity* request = pod ? nullptr : item.default_request.find(name);
-  auto above = [](const Quantity* a, const Quantity* b) { return a != nullptr && b != nullptr && QuantityValue::of(*a) > QuantityValue::of(*b); };
-  auto refuse = [&](std::string_view field, const Quantity* value, const std::string& why) { errors.invalid((path / field).key(name), go_quantity(*value), why); };
+  auto above = [](const Quantity* a, const Quantity* b) {
+    return a != nullptr && b != nullptr && QuantityValue::of(*a) > QuantityValue::of(*b);
+  };
+  auto refuse = [&](std::string_view field, const Quantity* value, const std::string& why) {
+    errors.invalid((path / field).key(name), go_quantity(*value), why);
+  };
   auto text = [](const Quantity* q) { return q->text.empty() ? std::string("0") : q->text.str(); };
-  if (above(min, max)) refuse("min", min, "min value " + text(min) + " is greater than max value " + text(max));
-  if (above(min, request)) refuse("defaultRequest", request, "min value " + text(min) + " is greater than default request value " + text(request));
-  if (above(request, max)) refuse("defaultRequest", request, "default request value " + text(request) + " is greater than max value " + text(max));
+  if (above(min, max))
+    refuse("min", min, "min value " + text(min) + " is greater than max value " + text(max));
+  if (above(min, request))
+    refuse("defaultRequest", request,
+           "min value " + text(min) + " is greater than default request value " + text(request));
+  if (above(request, max))
+    refuse("defaultRequest", request,
+           "default request value " + text(request) + " is greater than max value " + text(max));
   if (above(request, standard))
-    refuse("defaultRequest", request, "default request value " + text(request) + " is greater than default limit value " + text(standard));
-  if (above(min, standard)) refuse("default", min, "min value " + text(min) + " is greater than default value " + text(standard));
-  if (above(standard, max)) refuse("default", max, "default value " + text(standard) + " is greater than max value " + text(max));
+    refuse("defaultRequest", request,
+           "default request value " + text(request) + " is greater than default limit value " +
+               text(standard));
+  if (above(min, standard))
+    refuse("default", min,
+           "min value " + text(min) + " is greater than default value " + text(standard));
+  if (above(standard, max))
+    refuse("default", max,
+           "default value " + text(standard) + " is greater than max value " + text(max));
   if (ratio != nullptr) {
     QuantityValue value = QuantityValue::of(*ratio);
-    if (value < QuantityValue::from_int(1)) refuse("maxLimitRequestRatio", ratio, "ratio " + text(ratio) + " is less than 1");
+    if (value < QuantityValue::from_int(1))
+      refuse("maxLimitRequestRatio", ratio, "ratio " + text(ratio) + " is less than 1");
     if (min != nullptr && max != nullptr) {
-      double limit = static_cast<double>(QuantityValue::of(*max).milli_value()) / static_cast<double>(QuantityValue::of(*min).milli_value());
+      double limit = static_cast<double>(QuantityValue::of(*max).milli_value()) /
+                     static_cast<double>(QuantityValue::of(*min).milli_value());
       char printed[64];
       std::snprintf(printed, sizeof printed, "%f", limit);
       if (static_cast<double>(value.milli_value()) / 1000 > limit)
-        refuse("maxLimitRequestRatio", ratio, "ratio " + text(ratio) + " is greater than max/min = " + printed);
+        refuse("maxLimitRequestRatio", ratio,
+               "ratio " + text(ratio) + " is greater than max/min = " + printed);
     }
   }
-  if (!is_overcommit_allowed(name) && standard != nullptr && request != nullptr && QuantityValue::of(*standard) != QuantityValue::of(*request))
+  if (!is_overcommit_allowed(name) && standard != nullptr && request != nullptr &&
+      QuantityValue::of(*standard) != QuantityValue::of(*request))
     refuse("defaultRequest", request,
-           "default value " + text(standard) + " must equal to defaultRequest value " + text(request) + " in " + std::string(name));
+           "default value " + text(standard) + " must equal to defaultRequest value " +
+               text(request) + " in " + std::string(name));
 }
 
 void validate_range(const core::LimitRange& range, FieldErrors& errors) {
@@ -176,8 +217,10 @@ void validate_range(const core::LimitRange& range, FieldErrors& errors) {
     std::string_view type = item.type;
     Messages problems = check_qualified_name(type);
     invalid_each(path / "type", type, problems, errors);
-    if (problems.empty() && type.find('/') == type.npos && type != "Pod" && type != "Container" && type != "PersistentVolumeClaim")
-      errors.invalid(path / "type", quoted(type), "must be a standard limit type or fully qualified");
+    if (problems.empty() && type.find('/') == type.npos && type != "Pod" && type != "Container" &&
+        type != "PersistentVolumeClaim")
+      errors.invalid(path / "type", quoted(type),
+                     "must be a standard limit type or fully qualified");
     if (!types.insert(type).second) errors.duplicate(path / "type", quoted(type));
     std::set<std::string_view> names;
     auto collect = [&](const Map<Quantity>& amounts, std::string_view field) {
@@ -189,19 +232,27 @@ void validate_range(const core::LimitRange& range, FieldErrors& errors) {
     collect(item.max, "max");
     collect(item.min, "min");
     if (type == "Pod") {
-      if (!item.default_.empty()) errors.forbidden(path / "default", "may not be specified when `type` is 'Pod'");
-      if (!item.default_request.empty()) errors.forbidden(path / "defaultRequest", "may not be specified when `type` is 'Pod'");
+      if (!item.default_.empty())
+        errors.forbidden(path / "default", "may not be specified when `type` is 'Pod'");
+      if (!item.default_request.empty())
+        errors.forbidden(path / "defaultRequest", "may not be specified when `type` is 'Pod'");
     } else {
       collect(item.default_, "default");
       collect(item.default_request, "defaultRequest");
     }
-    if (type == "PersistentVolumeClaim" && !item.min.contains("storage") && !item.max.contains("storage"))
-      errors.required(path / "limits", "either minimum or maximum storage value is required, but neither was provided");
+    if (type == "PersistentVolumeClaim" && !item.min.contains("storage") &&
+        !item.max.contains("storage"))
+      errors.required(
+          path / "limits",
+          "either minimum or maximum storage value is required, but neither was provided");
     collect(item.max_limit_request_ratio, "maxLimitRequestRatio");
     for (std::string_view name : names) validate_bounds(item, name, path, errors);
   }
 }
-void validate_range_update(const core::LimitRange& range, const core::LimitRange&, FieldErrors& errors) { validate_range(range, errors); }
+void validate_range_update(const core::LimitRange& range, const core::LimitRange&,
+                           FieldErrors& errors) {
+  validate_range(range, errors);
+}
 
 constexpr Strategy kStrategies[] = {
     {.group = "",
