@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // node-ipam: gives each node its slice of the cluster's pod addresses (range allocator; one range an address family).
 #include "base/log.h"
+#include "base/string_map.h"
 #include "controller/cidr_set.h"
 #include "controller/controller.h"
 #include "controller/node_util.h"
@@ -22,6 +23,8 @@ struct NodeIpam : std::enable_shared_from_this<NodeIpam> {
   std::shared_ptr<client::WorkQueue> queue;
   std::shared_ptr<client::EventRecorder> events;
   std::vector<CidrSet> sets;
+  // Nodes (by uid) that have been given a slice of which the cache has not told yet: without it a second event gives a second slice.
+  StringSet given_unseen;
 
   Status set_up();
   void occupy(const Node& node, bool used);
@@ -68,6 +71,7 @@ void NodeIpam::occupy(const Node& node, bool used) {
 Task<Status> NodeIpam::reconcile(std::string name) {
   NodePtr node = nodes.get(name);
   if (node == nullptr || node->metadata.deletion_timestamp || !node->spec.pod_cidrs.empty()) co_return Status();
+  if (given_unseen.contains(node->metadata.uid.view())) co_return Status();
   std::vector<Cidr> given;
   for (CidrSet& set : sets)
     if (auto cidr = set.allocate()) given.push_back(*cidr);
@@ -88,6 +92,8 @@ Task<Status> NodeIpam::reconcile(std::string name) {
   std::string none, who = name;
   auto patched = co_await context->client.patch<Node>(std::move(none), std::move(who), client::PatchType::kStrategic, std::move(patch));
   if (patched.ok()) {
+    NodePtr seen = nodes.get(name);
+    if (seen != nullptr && seen->spec.pod_cidrs.empty()) given_unseen.insert(node->metadata.uid.str());
     log_info("Set node PodCIDR", {{"node", name}, {"podCIDR", given.front().to_string()}});
     co_return Status();
   }
@@ -109,6 +115,7 @@ void start_nodeipam(const ContextPtr& context) {
   context->call_when_synced({self->nodes.core_ptr()}, [self] {
     self->nodes.for_each([&](const NodePtr& node) { self->occupy(*node, true); });
     self->nodes.add_handler([self](const NodePtr& old, const NodePtr& now) {
+      if (now == nullptr || !now->spec.pod_cidrs.empty()) self->given_unseen.erase((now == nullptr ? old : now)->metadata.uid.str());
       if (now == nullptr) return self->occupy(*old, false);
       self->occupy(*now, true);
       if (now->spec.pod_cidrs.empty()) self->queue->add(now->metadata.name.str());
