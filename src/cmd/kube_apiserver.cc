@@ -65,6 +65,11 @@ int kube_apiserver_main(int argc, char** argv) {
     std::fprintf(stderr, "error: --etcd-servers: this version keeps its own store; give --data-dir instead\n");
     return 2;
   }
+  // As upstream: who may do everything must at least say who it is.
+  if (api.authorization_mode == "AlwaysAllow" && api.anonymous_auth) {
+    log_warning("AnonymousAuth is not allowed with the AlwaysAllow authorizer. Resetting AnonymousAuth to false. You should use a different authorizer");
+    api.anonymous_auth = false;
+  }
   options.listen = bind_address + ":" + std::to_string(port);
   options.tls.client_ca_file = api.client_ca_file;
   EventLoops loops(2);

@@ -178,6 +178,7 @@ class Cluster {
     apiserver::Options& api = options.api;
     api.advertise_address = options_.node_ip;
     api.service_cidr = options_.service_cidr;
+    api.authorization_mode = "Node,RBAC";
     api.client_ca_file = files_.ca_cert;
     api.requestheader_client_ca_file = files_.front_proxy_ca_cert;
     api.service_account_key_file = files_.service_account_public_key;
