@@ -96,7 +96,9 @@ def parse_group(path, groups):
             else:
                 sys.exit(f"{path}:{number}: unknown head {words[0]}")
         elif struct is not None:
-            if words[0] == "description" and path.parent.name in OVERLAYS:
+            # `description TEXT` is the type's; `description "text"` that of a field with this name.
+            quoted_field = len(words) > 1 and words[1].startswith('"') and any(f.name == "description" for f in struct.fields)
+            if words[0] == "description" and path.parent.name in OVERLAYS and not quoted_field:
                 struct.description = line.strip().partition(" ")[2]
                 continue
             existing = next((f for f in struct.fields if f.name == words[0]), None)
