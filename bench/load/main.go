@@ -27,7 +27,8 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-const namespace = "knarr-bench"
+// A new one each time: the last one may still be going away.
+var namespace = fmt.Sprintf("knarr-bench-%d", os.Getpid())
 
 var (
 	kubeconfig = flag.String("kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig file")
