@@ -65,11 +65,14 @@ start_ours
 ready=$(sed -n 's/^ready in \([0-9]*\) ms/\1/p' "$work/ours.log")
 sleep 10 # let start-up settle, so that idle is idle
 idle_ours=$(resident "$ours")
+: > "$work/results"
+# Before anything else runs on the machine: one pod at a time, and the runtime asked for the same.
+"$work/load" -kubeconfig "$work/ours/kubeconfig" podstart | sed 's/^/ours any /' >> "$work/results"
+"$work/load" -kubeconfig "$work/ours/kubeconfig" -cri "unix://$work/ours/containerd/containerd.sock" crifloor | sed 's/^/runtime any /' >> "$work/results"
 start_upstream
 sleep 10
 idle_upstream=$(awk -v a="$(resident "$etcd")" -v b="$(resident "$apiserver")" 'BEGIN {print a + b}')
 
-: > "$work/results"
 for encoding in json protobuf; do
   flags=()
   [ "$encoding" = json ] || flags=(-protobuf)
@@ -78,6 +81,4 @@ for encoding in json protobuf; do
       sed "s/^/$side $encoding /" >> "$work/results"
   done
 done
-"$work/load" -kubeconfig "$work/ours/kubeconfig" podstart | sed 's/^/ours any /' >> "$work/results"
-"$work/load" -kubeconfig "$work/ours/kubeconfig" -cri "unix://$work/ours/containerd/containerd.sock" crifloor | sed 's/^/runtime any /' >> "$work/results"
 python3 bench/report.py "$work/results" docs/bench.md "$ready" "$idle_ours" "$idle_upstream"
