@@ -21,6 +21,8 @@ Y
     \"lastHeartbeatTime\":\"$(date -u +%FT%TZ)\",\"lastTransitionTime\":\"$(date -u +%FT%TZ)\"}]}}" > /dev/null
 done
 expect "pod CIDRs given" 20 3 bash -c 'kubectl get nodes -o jsonpath="{.items[*].spec.podCIDR}" | wc -w'
+# A node made before its status is tainted until the lifecycle controller has read that: pods scheduled meanwhile share the other nodes.
+expect "nodes free of taints" 20 "" kubectl get nodes -o 'jsonpath={.items[*].spec.taints[*].key}'
 kubectl create deployment web --image=x --replicas=3 > /dev/null
 expect "a ReplicaSet's pods are made" 20 3 bash -c 'kubectl get pods --no-headers | wc -l'
 expect "and scheduled, one a node" 20 "n1 n2 n3" bash -c 'kubectl get pods -o jsonpath="{.items[*].spec.nodeName}" | tr " " "\n" | sort | xargs'
