@@ -145,6 +145,11 @@ def describe(k, check):
 def streams(k, check):
     check.expect("logs", k("logs two -c counter --tail=-1")[:24], r"count 1\ncount 2\ncount 3")
     check.expect("logs, which container", k("logs two")[:70], r"Defaulted container \"server\" out of: server, counter.*")
+    k("run waits --image=knarr/none:1.0 --image-pull-policy=Never")
+    k("wait --for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImageNeverPull pod/waits --timeout=20s")
+    check.expect("logs, nothing yet", k("logs waits"), r"Error from server \(BadRequest\): container \"waits\" in pod \"waits\" is waiting to start: "
+                 r"ErrImageNeverPull\n\(exit status 1\)")
+    k("delete pod waits --grace-period=0 --force")
     follow = k.start("logs -f -c counter two --tail=1", stdout=subprocess.PIPE)
     first = read_until(follow.stdout.fileno(), "\n")
     number = int(re.sub(r"\D", "", first.splitlines()[0]) or 0) if first else 0

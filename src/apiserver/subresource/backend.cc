@@ -136,6 +136,10 @@ Task<Status> forward_plain(RequestContext& context, net::Client& client, const B
   if (!has_body) {
     auto response = co_await client.send(std::move(request));
     if (!response.ok()) co_return unreachable(response.status());
+    if (backend.statuses && (response->status < 200 || response->status > 206)) {
+      Status refusal = co_await refusal_of(*response);
+      co_return refusal;
+    }
     Status copied = co_await copy_response(context, backend, std::move(*response));
     co_return copied;
   }
@@ -174,6 +178,16 @@ std::string preferred_address(const Node& node) {
 }
 
 }  // namespace
+
+Task<Status> refusal_of(net::ClientResponse& response) {
+  constexpr size_t kMaxText = 50'000;
+  auto text = co_await response.body->read_all(kMaxText);
+  if (!text.ok()) co_return internal_error(text.status().message());
+  if (response.status == 500) co_return internal_error(*text);
+  if (response.status == 400) co_return bad_request(*text);
+  if (response.status == 404) co_return generic_not_found();
+  co_return Status::make(response.status, response.status == 403 ? "Forbidden" : response.status >= 500 ? "InternalError" : "", *text);
+}
 
 Task<Status> forward(RequestContext& context, Backend backend) {
   net::ClientOptions options;

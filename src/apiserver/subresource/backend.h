@@ -21,9 +21,13 @@ struct Backend {
   std::string target;                              // path and query
   std::string authority;                           // Host header; "" = the address
   net::Headers extra_headers;                      // added to the request's
+  bool statuses = false;                           // failures become a Status of ours (refusal_of) instead of being passed on
   bool keep_authorization = false;                 // the client's credentials are for us, not for them
   std::string link_prefix;                         // of a proxy: put before the paths of redirects and of links in HTML; "" = never
 };
+
+// What a kubelet's failure is to the API's client: its text as a Status.
+Task<Status> refusal_of(net::ClientResponse& response);
 
 // 503 ServiceUnavailable when it cannot be reached.
 Task<Status> forward(RequestContext& context, Backend backend);

@@ -104,8 +104,8 @@ Task<Status> log_over_websocket(RequestContext& context, Backend backend) {
   auto response = co_await client->send(std::move(request));
   if (!response.ok()) co_return service_unavailable("error trying to reach the kubelet: " + std::string(response.status().message()));
   if (response->status != 200) {
-    auto text = co_await response->body->read_all(1 << 16);
-    co_return Status::make(response->status, "", text.ok() ? *text : "the kubelet refused");
+    Status refusal = co_await refusal_of(*response);
+    co_return refusal;
   }
   std::vector<std::string> protocols = {"", "binary.k8s.io", "base64.binary.k8s.io"};
   size_t max_message = net::WebSocket::kMaxMessage;
@@ -169,6 +169,7 @@ Task<Status> get_log(RequestContext& context) {
     co_return status;
   }
   CO_TRY_ASSIGN(Backend backend, kubelet_of(context.server, pod->spec.node_name.str()));
+  backend.statuses = true;
   backend.target = "/containerLogs/" + pod->metadata.namespace_.str() + "/" + pod->metadata.name.str() + "/" + container + query;
   Status status;
   if (net::is_websocket_request(context.request)) {
