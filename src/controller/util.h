@@ -10,6 +10,7 @@
 
 #include "api/meta_v1.h"
 #include "base/task.h"
+#include "base/together.h"
 
 namespace knarr::controller {
 
@@ -35,9 +36,6 @@ api::meta_v1::OwnerReference controller_ref(const T& owner) {
 // Writes into a namespace that is going away are refused with this cause; nobody needs to hear of it.
 bool is_namespace_terminating(const Status& status);
 
-// Runs all jobs at the same time and waits for them; results in the order of the jobs.
-using Job = std::function<Task<Status>()>;
-Task<std::vector<Status>> run_together(std::vector<Job> jobs);
 // As upstream's slow start: batches of 1, 2, 4, ... of the same job; a batch with a failure is the last.
 struct BatchResult {
   int successes = 0;

@@ -4,9 +4,13 @@
 #include "apiserver/handlers/handlers.h"
 #include "apiserver/handlers/respond.h"
 #include "apiserver/storage/list.h"
+#include "base/together.h"
 
 namespace knarr::apiserver {
 namespace {
+
+// Deletions that share one commit of the store.
+constexpr size_t kAtOnce = 64;
 
 // One of the collection; gone meanwhile is as good as deleted.
 Task<Status> remove_one(RequestContext& context, WatchCache& cache, CachedPtr object, api::meta_v1::DeleteOptions options) {
@@ -35,9 +39,13 @@ Task<Status> handle_delete_collection(RequestContext& context) {
   std::string ns = cache->resource().namespaced ? context.info.namespace_ : std::string();
   auto page = co_await list_page(*cache, std::move(ns), *list_options);
   if (!page.ok()) co_return page.status();
-  for (const CachedPtr& object : page->objects) {
-    Status status = co_await remove_one(context, *cache, object, *options);
-    if (!status.ok()) co_return status;
+  for (size_t from = 0; from < page->objects.size(); from += kAtOnce) {
+    std::vector<Job> jobs;
+    for (size_t i = from; i < std::min(page->objects.size(), from + kAtOnce); ++i)
+      jobs.push_back([&context, cache, &options, object = page->objects[i]] { return remove_one(context, *cache, object, *options); });
+    std::vector<Status> results = co_await run_together(std::move(jobs));
+    for (Status& result : results)
+      if (!result.ok()) co_return std::move(result);
   }
   Status status = co_await respond_list(context, *format, *page);
   co_return status;
