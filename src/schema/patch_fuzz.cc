@@ -4,9 +4,11 @@
 #include <cstdlib>
 
 #include "api/core_v1.h"
+#include "schema/field_set.h"
 #include "schema/patch.h"
 #include "schema/quantity.h"
 #include "schema/selector.h"
+#include "schema/structured_merge.h"
 #include "schema/time.h"
 
 using namespace knarr;          // NOLINT
@@ -36,6 +38,12 @@ void check_texts(std::string_view text) {
   if (Result<int64_t> duration = parse_duration(text); duration.ok())
     check(*parse_duration(format_duration(*duration)) == *duration);
   (void)parse_nano_time(text);
+  if (Result<FieldSet> set = FieldSet::parse(text); set.ok()) {
+    std::string written;
+    set->write(written);
+    check(*FieldSet::parse(written) == *set);
+    check(set->subtract(*set).empty() && set->unite(*set) == *set && set->intersect(*set) == *set);
+  }
 }
 
 }  // namespace
@@ -52,6 +60,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!doc.ok() || !patch.ok()) return 0;
   (void)apply_json_patch(*doc, *patch);
   (void)apply_strategic_patch(*doc, *patch, api::core_v1::Pod::table());
+  const Type& pod = api::core_v1::Pod::table();
+  (void)check_document(pod, *patch);
+  if (auto fields = fields_of(pod, *patch); fields.ok()) {
+    (void)remove_fields(pod, *doc, with_named_fields(pod, *fields));
+    (void)compare_fields(pod, *doc, *patch);
+    (void)merge_documents(pod, *doc, *patch);
+  }
   json::Value merged = apply_merge_patch(*doc, *patch);
   if (!doc->is_object() || !patch->is_object()) return 0;
   // Applied again it changes nothing more, but for nulls inside lists, which upstream prunes only

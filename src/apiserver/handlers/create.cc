@@ -30,9 +30,9 @@ Task<Status> handle_create(RequestContext& context) {
   meta.deletion_timestamp.reset();
   meta.deletion_grace_period_seconds.reset();
   meta.self_link.reset();
-  meta.managed_fields.reset();
   CO_TRY(settle_namespace(meta, edge.context.namespace_));
   edge.context.name = meta.name.str();
+  edge.own(nullptr, object, *options);
   auto result = co_await create(edge.write, std::move(object));
   edge.collect_warnings();
   if (!result.ok()) co_return result.status();

@@ -15,6 +15,14 @@ WriteRequestEdge::WriteRequestEdge(RequestContext& r, WatchCache& c, bool dry_ru
               r.info.subresource, dry_run, {}},
       write{r.core, c, asked, find_strategy(c.resource().group, c.resource().plural), context} {}
 
+std::string WriteRequestEdge::manager(const WriteOptions& options) const {
+  return options.field_manager.empty() ? manager_of_user_agent(request.request.headers.get("User-Agent")) : options.field_manager;
+}
+
+void WriteRequestEdge::own(const schema::Object* old, schema::Object& object, const WriteOptions& options) const {
+  fields().update(old, object, manager(options));
+}
+
 void WriteRequestEdge::collect_warnings() {
   for (std::string& warning : context.warnings) request.warnings.push_back(std::move(warning));
   context.warnings.clear();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "apiserver/conversion.h"
+#include "apiserver/fieldmanager/field_manager.h"
 #include "apiserver/handlers/options.h"
 #include "apiserver/registry/write.h"
 #include "schema/codec.h"
@@ -18,6 +19,10 @@ struct WriteRequestEdge {
   WriteContext context;
   Write write;
   WriteRequestEdge(RequestContext& r, WatchCache& c, bool dry_run);
+  // Notes in the object's managedFields what this request makes of it; `old` is null for a create.
+  void own(const schema::Object* old, schema::Object& object, const WriteOptions& options) const;
+  FieldManager fields() const { return {asked, cache.resource(), request.info.subresource, request.core.clock()}; }
+  std::string manager(const WriteOptions& options) const;
   // Warnings gathered by the write move to the answer.
   void collect_warnings();
 };

@@ -30,8 +30,12 @@ Result<Patch> parse_patch(std::string_view content_type, std::string_view body) 
   // Upstream's router says this, not its handlers.
   if (patch.type.empty()) return unsupported_media_type("415: Unsupported Media Type");
   if (patch.type == kApplyPatch) {
-    // Server-side apply needs field ownership, which this server does not keep yet.
-    return unsupported_media_type("server-side apply is not supported by this server yet; send a strategic merge patch");
+    schema::DecodeReport report;
+    auto text = schema::yaml_to_json(body, &report);
+    if (!text.ok()) return bad_request("error decoding YAML: " + std::string(text.status().message()));
+    TRY_ASSIGN(patch.document, json::parse(*text));
+    patch.duplicates = std::move(report.problems);
+    return patch;
   }
   auto document = json::parse(body, &patch.duplicates);
   if (!document.ok()) {
@@ -73,6 +77,16 @@ Result<schema::Object> patched(const WriteRequestEdge& edge, const Patch& patch,
   std::vector<std::string> problems = patch.duplicates;
   problems.insert(problems.end(), report.problems.begin(), report.problems.end());
   TRY(settle_problems(options, edge.kind, problems, warnings));
+  schema::Object made = to_storage(edge, std::move(object));
+  edge.own(&old, made, options);
+  return made;
+}
+
+// The stored object (null: none yet) with the applied configuration merged in.
+Result<schema::Object> applied(const WriteRequestEdge& edge, const Patch& patch, const WriteOptions& options, const schema::Object* old,
+                               std::vector<std::string>& warnings) {
+  TRY(settle_problems(options, edge.kind, patch.duplicates, warnings));
+  TRY_ASSIGN(schema::Object object, edge.fields().apply(old, patch.document, options.field_manager, options.force));
   return to_storage(edge, std::move(object));
 }
 
@@ -91,15 +105,17 @@ Task<Status> handle_patch(RequestContext& context) {
   if (!body.ok()) co_return body.status();
   auto patch = parse_patch(context.request.headers.get("Content-Type"), *body);
   if (!patch.ok()) co_return patch.status();
-  auto options = parse_write_options(context, "PatchOptions", false);
+  const bool is_apply = patch->type == kApplyPatch;
+  auto options = parse_write_options(context, "PatchOptions", is_apply);
   if (!options.ok()) co_return options.status();
 
   WriteRequestEdge edge(context, *cache, options->dry_run);
   Update change;
   change.door = *door;
+  change.may_create = is_apply;
   change.make = [&](const schema::Object* old) -> Result<schema::Object> {
-    if (old == nullptr) return not_found(context.info.group, context.info.resource, context.info.name);
-    auto made = patched(edge, *patch, *options, *old, edge.context.warnings);
+    if (old == nullptr && !is_apply) return not_found(context.info.group, context.info.resource, context.info.name);
+    auto made = is_apply ? applied(edge, *patch, *options, old, edge.context.warnings) : patched(edge, *patch, *options, *old, edge.context.warnings);
     if (made.ok() && metadata_of(*made).name != context.info.name)
       return bad_request("the name of the object (" + metadata_of(*made).name.str() + ") does not match the name on the URL (" + context.info.name + ")");
     return made;
@@ -107,7 +123,7 @@ Task<Status> handle_patch(RequestContext& context) {
   auto result = co_await update(edge.write, std::move(change));
   edge.collect_warnings();
   if (!result.ok()) co_return result.status();
-  Status status = co_await respond_cached(context, 200, *format, result->object);
+  Status status = co_await respond_cached(context, result->created ? 201 : 200, *format, result->object);
   co_return status;
 }
 

@@ -144,6 +144,7 @@ Task<Status> handle_scale(RequestContext& context) {
                       "Precondition failed: UID in precondition: " + after.metadata.uid.str() + ", UID in object meta: " + before.metadata.uid.str());
     schema::Object parent = *old;
     TRY(set_replicas(parent, after));
+    edge.own(old, parent, *options);
     return parent;
   };
   auto result = co_await update(edge.write, std::move(change));

@@ -46,7 +46,11 @@ Task<Status> handle_update(RequestContext& context) {
   Update change;
   change.door = *door;
   change.uid = metadata_of(object).uid.str();
-  change.make = [&object](const schema::Object*) -> Result<schema::Object> { return object; };
+  change.make = [&](const schema::Object* old) -> Result<schema::Object> {
+    schema::Object next = object;
+    edge.own(old, next, *options);
+    return next;
+  };
   auto result = co_await update(edge.write, std::move(change));
   edge.collect_warnings();
   if (!result.ok()) co_return result.status();

@@ -35,7 +35,6 @@ Task<Status> prepare_create(Write& write, schema::Object& object) {
   if (meta.name.empty() && !meta.generate_name.empty()) meta.name = generate_name(meta.generate_name);
   CO_TRY(settle_namespace(meta, write.cache.resource().namespaced ? write.context.namespace_ : std::string()));
   write.context.name = meta.name.str();
-  meta.managed_fields.reset();
   if (strategy.has_generation) meta.generation = 1;
   if (strategy.has_status) set_member(object.type(), "status", object.data(), nullptr);
   if (strategy.prepare_create != nullptr) strategy.prepare_create(write.context, object.data());

@@ -70,7 +70,6 @@ void prepare(Write& write, const Door& door, schema::Object& object, const schem
   if (old_meta.deletion_timestamp.has_value()) meta.deletion_timestamp = old_meta.deletion_timestamp;
   if (old_meta.deletion_grace_period_seconds.has_value() && !meta.deletion_grace_period_seconds.has_value())
     meta.deletion_grace_period_seconds = old_meta.deletion_grace_period_seconds;
-  meta.managed_fields.reset();
   meta.self_link.reset();
 }
 
@@ -130,7 +129,7 @@ Task<Result<WriteResult>> delete_now(Write& write, std::shared_ptr<schema::Objec
 
 // Creating by PUT, where the strategy allows it.
 Task<Result<WriteResult>> create_by_update(Write& write, Update& change) {
-  if (!write.strategy.allow_create_on_update || change.door.kind != Door::kMain)
+  if (!(write.strategy.allow_create_on_update || change.may_create) || change.door.kind != Door::kMain)
     co_return not_found(write.asked.group, write.asked.plural, write.context.name);
   auto made = change.make(nullptr);
   if (!made.ok()) co_return made.status();

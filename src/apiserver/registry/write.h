@@ -50,6 +50,7 @@ struct Update {
   std::function<Result<schema::Object>(const schema::Object* old)> make;
   std::string uid;                 // the object must have it, unless ""
   bool admission = true;
+  bool may_create = false;         // what is not there is created (server-side apply)
 };
 // Reads, makes, checks and writes, again while other writers are faster.
 Task<Result<WriteResult>> update(Write& write, Update update);
