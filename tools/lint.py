@@ -29,7 +29,7 @@ HEAVY = re.compile(r'#include <(boost/beast|boost/asio/(?!awaitable|any_io_execu
                    r'iostream>|nghttp2/|lmdb\.h|simdjson|yaml\.h)')
 LAMBDA_COROUTINE = re.compile(r'\][^;{}]*->\s*(?:knarr::)?Task<[^{;]*\{')
 # A wrapper module's private headers may show the library that it wraps; these are light ones.
-WRAPPERS = {"net": ("openssl/", "nghttp2/"), "store": ("lmdb.h",), "cmd": ("CLI/",)}
+WRAPPERS = {"net": ("openssl/", "nghttp2/"), "store": ("lmdb.h",), "pki": ("openssl/",), "cmd": ("CLI/",)}
 MAX_LINES = 1000
 
 

@@ -1,51 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pki/pki.h"
 
-#include <openssl/ec.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/rand.h>
-#include <openssl/rsa.h>
 #include <openssl/sha.h>
-#include <openssl/x509v3.h>
 
 #include <arpa/inet.h>
 
 #include <cstring>
-#include <ctime>
-#include <memory>
+
+#include "pki/openssl.h"
 
 namespace knarr::pki {
 namespace {
-
-template <class T, void (*Free)(T*)>
-struct Deleter {
-  void operator()(T* p) const { Free(p); }
-};
-template <class T, void (*Free)(T*)>
-using Owned = std::unique_ptr<T, Deleter<T, Free>>;
-using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
-using Certificate = Owned<X509, X509_free>;
-using Names = Owned<GENERAL_NAMES, GENERAL_NAMES_free>;
-
-struct BioDeleter {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-using Bio = std::unique_ptr<BIO, BioDeleter>;
-
-Status openssl_error(std::string_view what) {
-  char text[256] = "unknown error";
-  if (unsigned long code = ERR_get_error()) ERR_error_string_n(code, text, sizeof text);
-  ERR_clear_error();
-  return Status::error(std::string(what) + ": " + text);
-}
-
-std::string bio_text(BIO* bio) {
-  char* data = nullptr;
-  long size = BIO_get_mem_data(bio, &data);
-  return std::string(data, static_cast<size_t>(size));
-}
 
 Result<Key> make_key(KeyType type) {
   EVP_PKEY* key = type == KeyType::kRsa2048 ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
@@ -60,25 +25,6 @@ Result<std::string> key_to_pem(EVP_PKEY* key) {
   return bio_text(bio.get());
 }
 
-Result<Key> key_from_pem(const std::string& pem) {
-  Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  EVP_PKEY* key = PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr);
-  if (key == nullptr) return openssl_error("reading a private key");
-  return Key(key);
-}
-
-Result<Certificate> certificate_from_pem(const std::string& pem) {
-  Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr);
-  if (certificate == nullptr) return openssl_error("reading a certificate");
-  return Certificate(certificate);
-}
-
-void add_name(X509_NAME* name, int nid, const std::string& value) {
-  X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()),
-                             static_cast<int>(value.size()), -1, 0);
-}
-
 Status add_extension(X509* certificate, X509* issuer, int nid, const std::string& value) {
   X509V3_CTX context;
   X509V3_set_ctx_nodb(&context);
@@ -87,38 +33,6 @@ Status add_extension(X509* certificate, X509* issuer, int nid, const std::string
       X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()));
   if (!extension || X509_add_ext(certificate, extension.get(), -1) != 1)
     return openssl_error("adding an X.509 extension");
-  return {};
-}
-
-// Built as objects, not as configuration text, so that no name can smuggle in another.
-Status add_alternative_names(X509* certificate, const CertificateSpec& spec) {
-  if (spec.dns_names.empty() && spec.ip_addresses.empty()) return {};
-  Names names(sk_GENERAL_NAME_new_null());
-  for (const std::string& dns : spec.dns_names) {
-    GENERAL_NAME* name = GENERAL_NAME_new();
-    ASN1_IA5STRING* text = ASN1_IA5STRING_new();
-    ASN1_STRING_set(text, dns.data(), static_cast<int>(dns.size()));
-    GENERAL_NAME_set0_value(name, GEN_DNS, text);
-    sk_GENERAL_NAME_push(names.get(), name);
-  }
-  for (const std::string& ip : spec.ip_addresses) {
-    ASN1_OCTET_STRING* address = a2i_IPADDRESS(ip.c_str());
-    if (address == nullptr) return Status::error("\"" + ip + "\" is not an IP address");
-    GENERAL_NAME* name = GENERAL_NAME_new();
-    GENERAL_NAME_set0_value(name, GEN_IPADD, address);
-    sk_GENERAL_NAME_push(names.get(), name);
-  }
-  if (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, 0) != 1)
-    return openssl_error("adding alternative names");
-  return {};
-}
-
-Status set_random_serial(X509* certificate) {
-  unsigned char bytes[8];
-  if (RAND_bytes(bytes, sizeof bytes) != 1) return openssl_error("random bytes");
-  bytes[0] &= 0x7f;
-  Owned<BIGNUM, BN_free> number(BN_bin2bn(bytes, sizeof bytes, nullptr));
-  BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate));
   return {};
 }
 
@@ -138,10 +52,27 @@ Status add_usages(X509* certificate, X509* issuer, const CertificateSpec& spec, 
   return {};
 }
 
-WallTime to_wall_time(const ASN1_TIME* time) {
-  std::tm parts{};
-  ASN1_TIME_to_tm(time, &parts);
-  return WallTime(std::chrono::seconds(timegm(&parts)));
+Status add_alternative_names(X509* certificate, const CertificateSpec& spec) {
+  if (spec.dns_names.empty() && spec.ip_addresses.empty()) return {};
+  TRY_ASSIGN(Names names, make_alternative_names(spec.dns_names, spec.ip_addresses));
+  if (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, 0) != 1) return openssl_error("adding alternative names");
+  return {};
+}
+
+}  // namespace
+
+void add_name(X509_NAME* name, int nid, const std::string& value) {
+  X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()),
+                             static_cast<int>(value.size()), -1, 0);
+}
+
+Status set_random_serial(X509* certificate) {
+  unsigned char bytes[16];
+  if (RAND_bytes(bytes, sizeof bytes) != 1) return openssl_error("random bytes");
+  bytes[0] &= 0x7f;
+  Owned<BIGNUM, BN_free> number(BN_bin2bn(bytes, sizeof bytes, nullptr));
+  BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate));
+  return {};
 }
 
 std::vector<std::string> name_entries(X509_NAME* name, int nid) {
@@ -154,7 +85,31 @@ std::vector<std::string> name_entries(X509_NAME* name, int nid) {
   return values;
 }
 
-}  // namespace
+Result<Names> make_alternative_names(const std::vector<std::string>& dns_names, const std::vector<std::string>& ip_addresses) {
+  Names names(sk_GENERAL_NAME_new_null());
+  for (const std::string& dns : dns_names) {
+    GENERAL_NAME* name = GENERAL_NAME_new();
+    ASN1_IA5STRING* text = ASN1_IA5STRING_new();
+    ASN1_STRING_set(text, dns.data(), static_cast<int>(dns.size()));
+    GENERAL_NAME_set0_value(name, GEN_DNS, text);
+    sk_GENERAL_NAME_push(names.get(), name);
+  }
+  for (const std::string& ip : ip_addresses) {
+    ASN1_OCTET_STRING* address = a2i_IPADDRESS(ip.c_str());
+    if (address == nullptr) return Status::error("\"" + ip + "\" is not an IP address");
+    GENERAL_NAME* name = GENERAL_NAME_new();
+    GENERAL_NAME_set0_value(name, GEN_IPADD, address);
+    sk_GENERAL_NAME_push(names.get(), name);
+  }
+  return names;
+}
+
+std::string ip_text(const ASN1_OCTET_STRING* address) {
+  int size = ASN1_STRING_length(address);
+  char text[INET6_ADDRSTRLEN] = "";
+  if (size == 4 || size == 16) inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(address), text, sizeof text);
+  return text;
+}
 
 Result<std::string> generate_key(KeyType type) {
   TRY_ASSIGN(Key key, make_key(type));
@@ -203,6 +158,32 @@ Result<KeyPair> issue(const CertificateSpec& spec, const KeyPair* issuer, KeyTyp
   return made;
 }
 
+Result<KeyPair> issue_self_signed_serving(const std::string& host, const std::vector<std::string>& ip_addresses, const Clock& clock) {
+  std::string stamp = "@" + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(clock.now().time_since_epoch()).count());
+  CertificateSpec ca_spec;
+  ca_spec.common_name = host + "-ca" + stamp;
+  ca_spec.is_ca = true;
+  TRY_ASSIGN(KeyPair ca, issue(ca_spec, nullptr, KeyType::kEcdsaP256, clock));
+  CertificateSpec spec;
+  spec.common_name = host + stamp;
+  spec.server_auth = true;
+  spec.ip_addresses = ip_addresses;
+  in6_addr address{};
+  bool is_address = inet_pton(AF_INET, host.c_str(), &address) == 1 || inet_pton(AF_INET6, host.c_str(), &address) == 1;
+  (is_address ? spec.ip_addresses : spec.dns_names).push_back(host);
+  TRY_ASSIGN(KeyPair pair, issue(spec, &ca, KeyType::kEcdsaP256, clock));
+  pair.cert_pem += ca.cert_pem;
+  return pair;
+}
+
+Result<std::string> generate_ec_key() {
+  TRY_ASSIGN(Key key, make_key(KeyType::kEcdsaP256));
+  Bio bio(BIO_new(BIO_s_mem()));
+  if (PEM_write_bio_PrivateKey_traditional(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1)
+    return openssl_error("writing a private key");
+  return bio_text(bio.get());
+}
+
 Result<CertificateInfo> inspect(const std::string& cert_pem) {
   TRY_ASSIGN(Certificate certificate, certificate_from_pem(cert_pem));
   CertificateInfo info;
@@ -221,11 +202,7 @@ Result<CertificateInfo> inspect(const std::string& cert_pem) {
       info.dns_names.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
                                   static_cast<size_t>(ASN1_STRING_length(name->d.dNSName)));
     } else if (name->type == GEN_IPADD) {
-      int size = ASN1_STRING_length(name->d.iPAddress);
-      char text[INET6_ADDRSTRLEN] = "";
-      if (size == 4 || size == 16)
-        inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(name->d.iPAddress), text, sizeof text);
-      info.ip_addresses.emplace_back(text);
+      info.ip_addresses.push_back(ip_text(name->d.iPAddress));
     }
   }
   return info;

@@ -13,6 +13,7 @@ namespace knarr::pki {
 enum class KeyType { kEcdsaP256, kRsa2048 };
 
 Result<std::string> generate_key(KeyType type);               // PKCS#8 PEM
+Result<std::string> generate_ec_key();                         // P-256 as "EC PRIVATE KEY", the form client-go writes
 Result<std::string> public_key_of(const std::string& key_pem);  // SubjectPublicKeyInfo PEM
 
 struct CertificateSpec {
@@ -30,6 +31,10 @@ struct KeyPair {
 
 // Self-signed when `issuer` is null. Starts five minutes back, for clocks that differ.
 Result<KeyPair> issue(const CertificateSpec& spec, const KeyPair* issuer, KeyType key_type, const Clock& clock);
+
+// What a server without a given certificate serves, as client-go makes it: for `host` and these addresses, one year, issued by a CA of its own
+// that follows in cert_pem and whose key is forgotten.
+Result<KeyPair> issue_self_signed_serving(const std::string& host, const std::vector<std::string>& ip_addresses, const Clock& clock);
 
 struct CertificateInfo {
   std::string common_name;
