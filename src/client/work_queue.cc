@@ -13,15 +13,15 @@
 namespace knarr::client {
 namespace {
 
-constexpr Duration kFirstDelay = std::chrono::milliseconds(5);
 constexpr Duration kMostDelay = std::chrono::seconds(1000);
 
 }  // namespace
 
 // A key is in `dirty` while it needs work, in `processing` while a worker has it, and in `order` while it is dirty and nobody has it.
 struct WorkQueue::Impl : std::enable_shared_from_this<Impl> {
-  Impl(Executor e, std::string n) : name(std::move(n)), executor(e), arrived(e), timer(e) {}
+  Impl(Executor e, std::string n, Duration d) : name(std::move(n)), first_delay(d), executor(e), arrived(e), timer(e) {}
   std::string name;
+  const Duration first_delay;
   Executor executor;
   std::deque<std::string> order;
   absl::flat_hash_set<std::string> dirty, processing;
@@ -58,8 +58,8 @@ struct WorkQueue::Impl : std::enable_shared_from_this<Impl> {
   }
 };
 
-WorkQueue::WorkQueue(Executor executor, std::string name)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(name))) {}
+WorkQueue::WorkQueue(Executor executor, std::string name, Duration first_delay)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(name), first_delay)) {}
 WorkQueue::~WorkQueue() { shut_down(); }
 
 void WorkQueue::add(std::string key) { impl_->add(std::move(key)); }
@@ -72,7 +72,7 @@ void WorkQueue::add_after(std::string key, Duration delay) {
 
 void WorkQueue::add_rate_limited(std::string key) {
   int& failures = impl_->failures[key];
-  Duration delay = failures >= 18 ? kMostDelay : std::min(kFirstDelay * (int64_t{1} << failures), kMostDelay);
+  Duration delay = failures >= 18 ? kMostDelay : std::min(impl_->first_delay * (int64_t{1} << failures), kMostDelay);
   ++failures;
   add_after(std::move(key), delay);
 }
@@ -116,7 +116,7 @@ Task<void> worker(std::shared_ptr<WorkQueue> queue, std::string name, Reconcile 
       queue->forget(*key);
     } else {
       // A conflict only says that the cache was behind: the retry sees the newer object.
-      if (status.code() != 409)
+      if (status.code() != 409 && !status.is(kWaiting))
         log_error("Reconciling failed", {{"controller", name}, {"key", *key}, {"err", status.message()}});
       queue->add_rate_limited(*key);
     }

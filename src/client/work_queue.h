@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/task.h"
 
@@ -14,7 +15,8 @@ namespace knarr::client {
 
 class WorkQueue {
  public:
-  WorkQueue(Executor executor, std::string name);
+  // `first_delay` doubles with each failure of a key.
+  WorkQueue(Executor executor, std::string name, Duration first_delay = std::chrono::milliseconds(5));
   ~WorkQueue();
   void add(std::string key);
   void add_after(std::string key, Duration delay);
@@ -30,6 +32,9 @@ class WorkQueue {
   struct Impl;
   std::shared_ptr<Impl> impl_;
 };
+
+// The reason of a failure that is nobody's fault: the key comes back later, as after any failure, without a line in the log.
+inline constexpr std::string_view kWaiting = "Waiting";
 
 // Runs `workers` loops: get, reconcile, then forget or add_rate_limited by the Status. A failure is logged with `name`. `reconcile` is a plain
 // function object that returns the task (not a capturing coroutine lambda).

@@ -24,6 +24,11 @@ constexpr ControllerEntry kControllers[] = {
     {"pod-garbage-collector-controller", "podgc", start_podgc},
     {"node-ipam-controller", "nodeipam", start_nodeipam},
     {"node-lifecycle-controller", "nodelifecycle", start_nodelifecycle},
+    {"certificatesigningrequest-signing-controller", "csrsigning", start_csr_signing},
+    {"certificatesigningrequest-approving-controller", "csrapproving", start_csr_approving},
+    {"certificatesigningrequest-cleaner-controller", "csrcleaner", start_csr_cleaner},
+    {"bootstrap-signer-controller", "bootstrapsigner", start_bootstrap_signer, false},
+    {"token-cleaner-controller", "tokencleaner", start_token_cleaner, false},
     // Last, so that it finds the informers of the others and shares them.
     {"garbage-collector-controller", "garbagecollector", start_garbagecollector},
 };
@@ -64,8 +69,8 @@ bool selected(const ControllerEntry& entry, const std::vector<std::string>& sele
 
 std::span<const ControllerEntry> controller_table() { return kControllers; }
 
-std::shared_ptr<client::WorkQueue> ControllerContext::make_queue(std::string name) {
-  queues_.push_back(std::make_shared<client::WorkQueue>(executor, std::move(name)));
+std::shared_ptr<client::WorkQueue> ControllerContext::make_queue(std::string name, Duration first_delay) {
+  queues_.push_back(std::make_shared<client::WorkQueue>(executor, std::move(name), first_delay));
   return queues_.back();
 }
 

@@ -21,6 +21,18 @@
 
 namespace knarr::controller {
 
+// PEM files of a signer's pair.
+struct SigningFiles {
+  std::string cert_file, key_file;
+  bool none() const { return cert_file.empty() && key_file.empty(); }
+  bool complete() const { return !cert_file.empty() && !key_file.empty(); }
+};
+// The common pair, or one a signer; not both.
+struct CertificateSigningOptions {
+  SigningFiles cluster, kubelet_serving, kubelet_client, apiserver_client, legacy_unknown;
+  Duration duration = std::chrono::hours(8760);  // the longest; requests may ask for less
+};
+
 struct Options {
   std::string cluster_cidr;                  // "10.244.0.0/16"; "" = nodes get no pod CIDR
   int node_cidr_mask_size = 24;
@@ -32,6 +44,7 @@ struct Options {
   Duration node_monitor_period = std::chrono::seconds(5);
   Duration node_monitor_grace_period = std::chrono::seconds(40);
   Duration node_startup_grace_period = std::chrono::seconds(60);
+  CertificateSigningOptions signing;
   int terminated_pod_gc_threshold = 12500;
   // Upstream waits 5 s before it empties a namespace, so that other API servers hear of the deletion. With one server there is nobody to
   // wait for.
@@ -50,7 +63,7 @@ class ControllerContext : public std::enable_shared_from_this<ControllerContext>
   const Options options;
 
   // Shut down by stop().
-  std::shared_ptr<client::WorkQueue> make_queue(std::string name);
+  std::shared_ptr<client::WorkQueue> make_queue(std::string name, Duration first_delay = std::chrono::milliseconds(5));
   // One recorder a component ("replicaset-controller"), shared.
   std::shared_ptr<client::EventRecorder> recorder(const std::string& component);
   // Starts the workers once these informers have delivered their first list.
@@ -104,5 +117,13 @@ void start_serviceaccount_token(const ContextPtr& context);
 void start_garbagecollector(const ContextPtr& context);
 void start_replicaset(const ContextPtr& context);
 void start_replicationcontroller(const ContextPtr& context);
+void start_csr_approving(const ContextPtr& context);
+void start_csr_signing(const ContextPtr& context);
+void start_csr_cleaner(const ContextPtr& context);
+void start_bootstrap_signer(const ContextPtr& context);
+void start_token_cleaner(const ContextPtr& context);
+
+// Whether the pairs can be read; the signers start only with those.
+Status check_signing(const CertificateSigningOptions& options);
 
 }  // namespace knarr::controller

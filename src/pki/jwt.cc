@@ -6,6 +6,7 @@
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
@@ -132,6 +133,13 @@ std::string base64url(std::string_view bytes) {
   }
   if (count > 0) out += kAlphabet[bits << (6 - count) & 63];
   return out;
+}
+
+std::string hmac_sha256(std::string_view key, std::string_view text) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest, &size);
+  return std::string(reinterpret_cast<char*>(digest), size);
 }
 
 Result<std::unique_ptr<JwtSigner>> JwtSigner::make(const std::string& private_key_pem) {

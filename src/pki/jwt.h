@@ -12,6 +12,8 @@ namespace knarr::pki {
 
 std::string base64url(std::string_view bytes);  // without padding
 
+std::string hmac_sha256(std::string_view key, std::string_view text);  // 32 bytes
+
 class JwtSigner {
  public:
   // PEM of a private key, PKCS#1, PKCS#8 or SEC 1.
