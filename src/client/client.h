@@ -26,6 +26,7 @@ struct ApiRequest {
   std::string content_type;  // of the body
   std::string accept = "application/vnd.kubernetes.protobuf,application/json";
   std::string body;
+  std::string bearer_token;  // in place of the transport's own credentials; "" = those
   std::string user_agent;    // User-Agent; what stands before '/' is the default field manager
 };
 

@@ -54,6 +54,17 @@ Status read_user(const std::string& file, const json::Value& user, ClusterAccess
 
 }  // namespace
 
+ClusterAccess anonymous(const ClusterAccess& access) {
+  ClusterAccess bare;
+  bare.server = access.server;
+  bare.ca_pem = access.ca_pem;
+  bare.ca_file = access.ca_file;
+  bare.tls_server_name = access.tls_server_name;
+  bare.insecure_skip_tls_verify = access.insecure_skip_tls_verify;
+  bare.namespace_ = access.namespace_;
+  return bare;
+}
+
 Result<ClusterAccess> load_kubeconfig(const std::string& file, const std::string& context) {
   TRY_ASSIGN(std::string text, read_text_file(file));
   TRY_ASSIGN(std::string json_text, schema::yaml_to_json(text));

@@ -19,6 +19,8 @@ struct ClusterAccess {
   std::string namespace_;                    // of the context
 };
 
+// The same server, without anybody's credentials.
+ClusterAccess anonymous(const ClusterAccess& access);
 Result<ClusterAccess> load_kubeconfig(const std::string& file, const std::string& context = {});
 // The service account files of a pod.
 Result<ClusterAccess> in_cluster_access();

@@ -2,10 +2,10 @@
 #include "client/work_queue.h"
 
 #include <absl/container/flat_hash_map.h>
-#include <absl/container/flat_hash_set.h>
 
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
+#include <map>
 
 #include "base/log.h"
 #include "client/delay_queue.h"
@@ -13,9 +13,12 @@
 namespace knarr::client {
 namespace {
 
+constexpr double kSeconds[] = {1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10};
 constexpr Duration kMostDelay = std::chrono::seconds(1000);
 
 }  // namespace
+
+const std::span<const double> WorkQueueCounts::kBounds = kSeconds;
 
 // A key is in `dirty` while it needs work, in `processing` while a worker has it, and in `order` while it is dirty and nobody has it.
 struct WorkQueue::Impl : std::enable_shared_from_this<Impl> {
@@ -24,15 +27,18 @@ struct WorkQueue::Impl : std::enable_shared_from_this<Impl> {
   const Duration first_delay;
   Executor executor;
   std::deque<std::string> order;
-  absl::flat_hash_set<std::string> dirty, processing;
+  absl::flat_hash_map<std::string, MonoTime> dirty, processing;  // since when
   absl::flat_hash_map<std::string, int> failures;
   DelayQueue delayed;
   Notifier arrived;
   boost::asio::steady_timer timer;
   bool shut_down = false;
+  WorkQueueCounts counts;
 
   void add(std::string key) {
-    if (shut_down || !dirty.insert(key).second || processing.contains(key)) return;
+    if (shut_down || !dirty.try_emplace(key, Clock::real().mono()).second) return;
+    ++counts.adds;
+    if (processing.contains(key)) return;
     order.push_back(std::move(key));
     arrived.notify();
   }
@@ -52,8 +58,12 @@ struct WorkQueue::Impl : std::enable_shared_from_this<Impl> {
     if (self->order.empty()) co_return std::nullopt;
     std::string key = std::move(self->order.front());
     self->order.pop_front();
-    self->dirty.erase(key);
-    self->processing.insert(key);
+    MonoTime now = Clock::real().mono();
+    if (auto since = self->dirty.find(key); since != self->dirty.end()) {
+      self->counts.waited.observe(std::chrono::duration<double>(now - since->second).count());
+      self->dirty.erase(since);
+    }
+    self->processing[key] = now;
     co_return key;
   }
 };
@@ -74,6 +84,7 @@ void WorkQueue::add_rate_limited(std::string key) {
   int& failures = impl_->failures[key];
   Duration delay = failures >= 18 ? kMostDelay : std::min(impl_->first_delay * (int64_t{1} << failures), kMostDelay);
   ++failures;
+  ++impl_->counts.retries;
   add_after(std::move(key), delay);
 }
 
@@ -90,7 +101,10 @@ Task<std::optional<std::string>> WorkQueue::get() {
 }
 
 void WorkQueue::done(const std::string& key) {
-  impl_->processing.erase(key);
+  if (auto since = impl_->processing.find(key); since != impl_->processing.end()) {
+    impl_->counts.worked.observe(std::chrono::duration<double>(Clock::real().mono() - since->second).count());
+    impl_->processing.erase(since);
+  }
   if (!impl_->dirty.contains(key)) return;
   impl_->order.push_back(key);
   impl_->arrived.notify();
@@ -103,6 +117,14 @@ void WorkQueue::shut_down() {
 }
 
 size_t WorkQueue::depth() const { return impl_->order.size(); }
+const std::string& WorkQueue::name() const { return impl_->name; }
+const WorkQueueCounts& WorkQueue::counts() const { return impl_->counts; }
+std::vector<Duration> WorkQueue::unfinished() const {
+  std::vector<Duration> ages;
+  MonoTime now = Clock::real().mono();
+  for (const auto& [key, since] : impl_->processing) ages.push_back(now - since);
+  return ages;
+}
 
 namespace {
 
@@ -128,6 +150,42 @@ Task<void> worker(std::shared_ptr<WorkQueue> queue, std::string name, Reconcile 
 
 void run_workers(Executor executor, std::shared_ptr<WorkQueue> queue, std::string name, int workers, Reconcile reconcile) {
   for (int i = 0; i < workers; ++i) spawn(executor, worker(queue, name, reconcile));
+}
+
+void write_work_queue_metrics(std::string& out, std::span<const std::shared_ptr<WorkQueue>> queues) {
+  struct Sum {
+    WorkQueueCounts counts;
+    double depth = 0, unfinished = 0, longest = 0;
+  };
+  std::map<std::string, Sum> sums;
+  for (const auto& queue : queues) {
+    Sum& sum = sums[queue->name()];
+    sum.counts.adds += queue->counts().adds;
+    sum.counts.retries += queue->counts().retries;
+    sum.counts.waited.add(queue->counts().waited);
+    sum.counts.worked.add(queue->counts().worked);
+    sum.depth += static_cast<double>(queue->depth());
+    for (Duration age : queue->unfinished()) {
+      double seconds = std::chrono::duration<double>(age).count();
+      sum.unfinished += seconds;
+      sum.longest = std::max(sum.longest, seconds);
+    }
+  }
+  auto family = [&](std::string_view name, std::string_view type, std::string_view help, auto value) {
+    metrics::write_head(out, name, type, help);
+    for (const auto& [queue, sum] : sums) metrics::write_sample(out, name, metrics::label("name", queue), static_cast<double>(value(sum)));
+  };
+  auto histogram = [&](std::string_view name, std::string_view help, auto value) {
+    metrics::write_head(out, name, "histogram", help);
+    for (const auto& [queue, sum] : sums) value(sum).write(out, name, metrics::label("name", queue));
+  };
+  family("workqueue_adds_total", "counter", "Keys that were added.", [](const Sum& s) { return s.counts.adds; });
+  family("workqueue_depth", "gauge", "Keys that wait.", [](const Sum& s) { return s.depth; });
+  family("workqueue_longest_running_processor_seconds", "gauge", "How long the key that is worked on longest has been.", [](const Sum& s) { return s.longest; });
+  histogram("workqueue_queue_duration_seconds", "How long keys waited, in seconds.", [](const Sum& s) -> const metrics::Histogram& { return s.counts.waited; });
+  family("workqueue_retries_total", "counter", "Keys that were put back after a failure.", [](const Sum& s) { return s.counts.retries; });
+  family("workqueue_unfinished_work_seconds", "gauge", "Time that keys which are worked on have taken so far, in all.", [](const Sum& s) { return s.unfinished; });
+  histogram("workqueue_work_duration_seconds", "How long working on a key took, in seconds.", [](const Sum& s) -> const metrics::Histogram& { return s.counts.worked; });
 }
 
 }  // namespace knarr::client

@@ -6,12 +6,22 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/metrics_text.h"
 #include "base/task.h"
 
 namespace knarr::client {
+
+// What client-go counts of a queue (workqueue_*).
+struct WorkQueueCounts {
+  static const std::span<const double> kBounds;
+  uint64_t adds = 0, retries = 0;
+  metrics::Histogram waited{kBounds}, worked{kBounds};  // seconds
+};
 
 class WorkQueue {
  public:
@@ -27,6 +37,10 @@ class WorkQueue {
   void done(const std::string& key);
   void shut_down();
   size_t depth() const;
+  const std::string& name() const;
+  const WorkQueueCounts& counts() const;
+  // How long each key that a worker has now has been with it.
+  std::vector<Duration> unfinished() const;
 
  private:
   struct Impl;
@@ -40,5 +54,8 @@ inline constexpr std::string_view kWaiting = "Waiting";
 // function object that returns the task (not a capturing coroutine lambda).
 using Reconcile = std::function<Task<Status>(std::string key)>;
 void run_workers(Executor executor, std::shared_ptr<WorkQueue> queue, std::string name, int workers, Reconcile reconcile);
+
+// workqueue_* of these queues; those of one name count together.
+void write_work_queue_metrics(std::string& out, std::span<const std::shared_ptr<WorkQueue>> queues);
 
 }  // namespace knarr::client

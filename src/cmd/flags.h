@@ -13,6 +13,8 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "client/leader_election.h"
+#include "schema/time.h"
 
 namespace knarr::cmd {
 
@@ -35,6 +37,18 @@ class ComponentApp : public CLI::App {
     add_flag(name + "{true}", value, description);
   }
 
+  // "40s", "1h30m", as Go writes them.
+  void add_duration(const std::string& name, Duration& value, const std::string& description) {
+    add_option_function<std::string>(
+        name,
+        [name, &value](const std::string& text) {
+          Result<int64_t> nanos = schema::parse_duration(text);
+          if (!nanos.ok()) throw CLI::ValidationError(name, std::string(nanos.status().message()));
+          value = Duration(*nanos);
+        },
+        description);
+  }
+
   void apply_logging() const {
     if (verbosity_ >= 4) set_log_level(LogLevel::kDebug);
   }
@@ -43,6 +57,16 @@ class ComponentApp : public CLI::App {
   int verbosity_ = 2;
   std::list<std::vector<std::string>> ignored_;
 };
+
+inline void add_leader_election_flags(ComponentApp& app, bool& leader_elect, client::LeaderElectionOptions& election) {
+  app.add_bool("--leader-elect", leader_elect, "run only while leading among several");
+  app.add_duration("--leader-elect-lease-duration", election.lease, "after which a silent leader is replaced");
+  app.add_duration("--leader-elect-renew-deadline", election.renew_deadline, "after which a leader that cannot renew gives up");
+  app.add_duration("--leader-elect-retry-period", election.retry, "between tries");
+  app.add_option("--leader-elect-resource-name", election.name, "name of the Lease");
+  app.add_option("--leader-elect-resource-namespace", election.namespace_, "namespace of the Lease");
+  app.accept({"leader-elect-resource-lock"});
+}
 
 inline std::string strip_scheme(std::string endpoint, std::string_view scheme) {
   return endpoint.starts_with(scheme) ? endpoint.substr(scheme.size()) : endpoint;

@@ -209,6 +209,16 @@ class Cluster {
     return std::make_unique<client::Client>(serving_->api->local_transport(std::move(identity)), std::move(agent));
   }
 
+  // Each controller acts as a service account of its own, with upstream's rights of that one.
+  client::Client& controller_as(const std::string& account) {
+    auto& made = controller_clients_[account];
+    if (made == nullptr) {
+      made = client_as("system:serviceaccount:kube-system:" + account, {"system:serviceaccounts", "system:serviceaccounts:kube-system"},
+                       "kube-controller-manager");
+    }
+    return *made;
+  }
+
   void start_components() {
     Executor executor = loops_.main();
     watcher_ = client_as("system:knarr", {"system:masters"}, "knarr");
@@ -226,6 +236,8 @@ class Cluster {
     manager.controllers.namespace_deletion_grace = Duration::zero();
     if (auto ca = read_file(files_.ca_cert); ca.ok()) manager.controllers.root_ca_pem = std::move(*ca);
     if (auto key = read_file(files_.service_account_key); key.ok()) manager.controllers.service_account_key_pem = std::move(*key);
+    manager.controllers.signing.cluster = {files_.ca_cert, files_.ca_key};
+    manager.client_for = [this](std::string_view account) -> client::Client& { return controller_as(std::string(account)); };
     controllers_ = std::make_shared<controller::ControllerManager>(*controller_client_, executor, clock_, std::move(manager));
     spawn(executor, run_controllers(controllers_, controllers_run_));
     informers_->start();
@@ -295,6 +307,7 @@ class Cluster {
   std::unique_ptr<ContainerRuntime> runtime_;
   std::shared_ptr<ApiServing> serving_;
   std::unique_ptr<client::Client> watcher_, scheduler_client_, controller_client_, kubelet_client_;
+  std::map<std::string, std::unique_ptr<client::Client>> controller_clients_;
   std::unique_ptr<client::InformerFactory> informers_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
   std::shared_ptr<controller::ControllerManager> controllers_;

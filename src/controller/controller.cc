@@ -33,6 +33,33 @@ constexpr ControllerEntry kControllers[] = {
     {"garbage-collector-controller", "garbagecollector", start_garbagecollector},
 };
 
+// Where the account is not the controller's name.
+constexpr std::pair<std::string_view, std::string_view> kServiceAccounts[] = {
+    {"serviceaccount-token-controller", ""},
+    {"serviceaccount-controller", "service-account-controller"},
+    {"root-ca-certificate-publisher-controller", "root-ca-cert-publisher"},
+    {"endpoints-controller", "endpoint-controller"},
+    {"endpointslice-mirroring-controller", "endpointslicemirroring-controller"},
+    {"replicationcontroller-controller", "replication-controller"},
+    {"pod-garbage-collector-controller", "pod-garbage-collector"},
+    {"garbage-collector-controller", "generic-garbage-collector"},
+    {"daemonset-controller", "daemon-set-controller"},
+    {"horizontal-pod-autoscaler-controller", "horizontal-pod-autoscaler"},
+    {"certificatesigningrequest-signing-controller", "certificate-controller"},
+    {"certificatesigningrequest-approving-controller", "certificate-controller"},
+    {"certificatesigningrequest-cleaner-controller", "certificate-controller"},
+    {"bootstrap-signer-controller", "bootstrap-signer"},
+    {"token-cleaner-controller", "token-cleaner"},
+    {"node-ipam-controller", "node-controller"},
+    {"node-lifecycle-controller", "node-controller"},
+    {"persistentvolume-binder-controller", "persistent-volume-binder"},
+    {"persistentvolume-attach-detach-controller", "attachdetach-controller"},
+    {"persistentvolume-expander-controller", "expand-controller"},
+    {"clusterrole-aggregation-controller", "clusterrole-aggregation-controller"},
+    {"persistentvolumeclaim-protection-controller", "pvc-protection-controller"},
+    {"persistentvolume-protection-controller", "pv-protection-controller"},
+};
+
 Task<void> wait_for_cores(ControllerContext::Cores cores) {
   for (size_t i = 0; i < cores.size(); ++i) {
     std::shared_ptr<client::InformerCore> core = cores[i];
@@ -96,8 +123,21 @@ void ControllerContext::run_periodically(Duration period, std::function<Task<voi
   spawn(executor, period_loop(shared_from_this(), period, std::move(step)));
 }
 
+std::shared_ptr<ControllerContext> ControllerContext::with_client(client::Client& other) {
+  derived_.push_back(std::make_shared<ControllerContext>(other, informers, clock, executor, options));
+  return derived_.back();
+}
+
+std::vector<std::shared_ptr<client::WorkQueue>> ControllerContext::queues() const {
+  std::vector<std::shared_ptr<client::WorkQueue>> all = queues_;
+  for (const auto& context : derived_)
+    for (auto& queue : context->queues()) all.push_back(std::move(queue));
+  return all;
+}
+
 void ControllerContext::stop() {
   stopped_ = true;
+  for (auto& context : derived_) context->stop();
   for (auto& queue : queues_) queue->shut_down();
   for (auto& callback : stop_callbacks_) callback();
   stop_callbacks_.clear();
@@ -105,7 +145,13 @@ void ControllerContext::stop() {
 
 schema::Time ControllerContext::now() const { return schema::to_time(clock.now()); }
 
-Status start_controllers(const ContextPtr& context, const std::vector<std::string>& selection) {
+std::string_view service_account_of(std::string_view controller) {
+  for (const auto& [name, account] : kServiceAccounts)
+    if (name == controller) return account;
+  return controller;
+}
+
+Status start_controllers(const ContextPtr& context, const std::vector<std::string>& selection, const ClientFor& client_for) {
   for (const std::string& word : selection) {
     std::string_view name = word.starts_with('-') ? std::string_view(word).substr(1) : std::string_view(word);
     bool known = name == "*";
@@ -114,7 +160,8 @@ Status start_controllers(const ContextPtr& context, const std::vector<std::strin
   }
   for (const ControllerEntry& entry : kControllers) {
     if (!selected(entry, selection)) continue;
-    entry.start(context);
+    std::string_view account = service_account_of(entry.name);
+    entry.start(client_for && !account.empty() ? context->with_client(client_for(account)) : context);
     log_debug("Started controller", {{"controller", entry.name}});
   }
   context->informers.start();

@@ -74,6 +74,11 @@ class ControllerContext : public std::enable_shared_from_this<ControllerContext>
   // Sleeps `period` between calls until stop(); the first call comes at once. The context lives while the loop does.
   void run_periodically(Duration period, std::function<Task<void>()> step);
 
+  // A context that acts through another client, and stops with this one.
+  std::shared_ptr<ControllerContext> with_client(client::Client& other);
+  // Queues of this context and those made from it.
+  std::vector<std::shared_ptr<client::WorkQueue>> queues() const;
+
   void stop();
   void on_stop(std::function<void()> callback) { stop_callbacks_.push_back(std::move(callback)); }
   bool stopped() const { return stopped_; }
@@ -83,6 +88,7 @@ class ControllerContext : public std::enable_shared_from_this<ControllerContext>
   std::vector<std::shared_ptr<client::WorkQueue>> queues_;
   std::vector<std::pair<std::string, std::shared_ptr<client::EventRecorder>>> recorders_;
   std::vector<std::function<void()>> stop_callbacks_;
+  std::vector<std::shared_ptr<ControllerContext>> derived_;
   bool stopped_ = false;
 };
 using ContextPtr = std::shared_ptr<ControllerContext>;
@@ -97,7 +103,11 @@ struct ControllerEntry {
 std::span<const ControllerEntry> controller_table();
 
 // `selection` as --controllers: "*" all that are on by default, "name" on, "-name" off. 400 for a name nobody knows.
-Status start_controllers(const ContextPtr& context, const std::vector<std::string>& selection);
+// `client_for` gives the client of a service account in kube-system ("deployment-controller"); null: all act through the context's own.
+using ClientFor = std::function<client::Client&(std::string_view service_account)>;
+Status start_controllers(const ContextPtr& context, const std::vector<std::string>& selection, const ClientFor& client_for);
+// The account that upstream's controller of this name acts as; "" for the manager's own.
+std::string_view service_account_of(std::string_view controller);
 
 // One each; in the file of that name.
 void start_namespace(const ContextPtr& context);

@@ -35,7 +35,7 @@ struct ControllerManager::Impl {
       bool leads = co_await self->elector->acquire();
       if (!leads) co_return Status();
     }
-    Status started = start_controllers(self->context, self->options.selection);
+    Status started = start_controllers(self->context, self->options.selection, self->options.client_for);
     if (!started.ok()) co_return started;
     if (self->elector != nullptr) {
       co_await self->elector->hold();
@@ -62,6 +62,17 @@ void ControllerManager::stop() {
 }
 
 bool ControllerManager::is_leader() const { return impl_->elector == nullptr || impl_->elector->is_leader(); }
+
+std::string ControllerManager::metrics() const {
+  std::string out;
+  std::vector<std::shared_ptr<client::WorkQueue>> queues = impl_->context->queues();
+  client::write_work_queue_metrics(out, queues);
+  if (impl_->elector != nullptr) {
+    metrics::write_head(out, "leader_election_master_status", "gauge", "1 while this process leads.");
+    metrics::write_sample(out, "leader_election_master_status", metrics::label("name", impl_->options.leader_election.name), is_leader() ? 1 : 0);
+  }
+  return out;
+}
 
 Task<Status> run_controller_manager(std::shared_ptr<ControllerManager> manager) {
   Status status = co_await manager->run();

@@ -17,6 +17,7 @@ struct ManagerOptions {
   bool leader_elect = true;
   // Caches to share with others of the process (they outlive the manager, which then does not stop them); null: its own.
   client::InformerFactory* informers = nullptr;
+  ClientFor client_for;                      // one identity a controller; null: all are the manager's
   client::LeaderElectionOptions leader_election = {.name = "kube-controller-manager"};
 };
 
@@ -29,6 +30,8 @@ class ControllerManager {
   Task<Status> run();
   void stop();
   bool is_leader() const;
+  // workqueue_* and leader_election_master_status, in Prometheus' text format. On the executor.
+  std::string metrics() const;
 
  private:
   struct Impl;

@@ -11,7 +11,9 @@
 namespace knarr::net {
 
 struct TlsServerOptions {
-  std::string cert_file, key_file;  // PEM
+  std::string cert_file, key_file;  // PEM; or
+  std::string cert_pem, key_pem;
+  std::string client_ca_pem;   // or client_ca_file
   std::string client_ca_file;  // "" = do not ask for client certificates; else ask, do not require
 };
 struct TlsClientOptions {

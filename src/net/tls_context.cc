@@ -147,7 +147,11 @@ TlsServerContext::TlsServerContext(TlsServerOptions options)
 
 Result<SslContextPtr> TlsServerContext::build() const {
   TRY_ASSIGN(SslContextPtr context, new_context(TLS_server_method()));
-  TRY(use_file_pair(context.get(), options_.cert_file, options_.key_file));
+  if (!options_.cert_pem.empty()) {
+    TRY(use_pem_pair(context.get(), options_.cert_pem, options_.key_pem));
+  } else {
+    TRY(use_file_pair(context.get(), options_.cert_file, options_.key_file));
+  }
   if (SSL_CTX_check_private_key(context.get()) != 1)
     return Status::error(take_openssl_errors("key mismatch"));
   if (!options_.client_ca_file.empty()) {
@@ -156,6 +160,10 @@ Result<SslContextPtr> TlsServerContext::build() const {
       return Status::error(take_openssl_errors("CA bundle")).with_context(options_.client_ca_file);
     if (STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(file))
       SSL_CTX_set_client_CA_list(context.get(), names);
+  } else if (!options_.client_ca_pem.empty()) {
+    TRY(trust_pem(context.get(), options_.client_ca_pem));
+  }
+  if (!options_.client_ca_file.empty() || !options_.client_ca_pem.empty()) {
     SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, accept_any);
     SSL_CTX_set_verify_depth(context.get(), 8);
   }

@@ -15,6 +15,7 @@
 #include <tuple>
 
 #include "base/clock.h"
+#include "base/metrics_text.h"
 #include "base/task.h"
 #include "net/http.h"
 #include "schema/resource.h"
@@ -25,6 +26,9 @@ struct Route;
 }
 
 namespace knarr::apiserver::metrics {
+
+using knarr::metrics::label, knarr::metrics::write_build_info, knarr::metrics::write_head, knarr::metrics::write_number,
+    knarr::metrics::write_process_metrics, knarr::metrics::write_sample;
 
 inline constexpr std::array<double, 23> kDurationBounds = {0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2,
                                                            3,     4,     5,    6,   8,   10,  15,  20,  30,   45,  60};
@@ -98,14 +102,5 @@ class MeasuredRequest {
 
 // GET /metrics
 Task<Status> serve_metrics(RequestContext& context);
-
-// ---- text format -----------------------------------------------------------------------------------------------------------------
-void write_head(std::string& out, std::string_view name, std::string_view type, std::string_view help);
-void write_number(std::string& out, double value);
-// `name{labels} value`; labels as they stand in the text, "" for none.
-void write_sample(std::string& out, std::string_view name, std::string_view labels, double value);
-std::string label(std::string_view name, std::string_view value);
-// process_*: from /proc/self.
-void write_process_metrics(std::string& out);
 
 }  // namespace knarr::apiserver::metrics

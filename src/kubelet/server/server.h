@@ -17,6 +17,7 @@
 #include "api/cri_v1.h"
 #include "base/task.h"
 #include "client/client.h"
+#include "client/delegated_auth.h"
 #include "kubelet/volume/object_source.h"
 #include "net/server.h"
 
@@ -64,11 +65,7 @@ class ServerHost {
   virtual std::string configuration_json() { return "{}"; }
 };
 
-struct UserInfo {
-  std::string name, uid;
-  std::vector<std::string> groups;
-  std::vector<std::pair<std::string, std::vector<std::string>>> extra;
-};
+using client::UserInfo;
 
 // Who may do what. Implementations: DelegatingAuth (TokenReview and SubjectAccessReview through a
 // client, answers cached as upstream), and AlwaysAllow.
