@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <vector>
 
@@ -66,6 +67,10 @@ void write_head(std::string& out, std::string_view name, std::string_view type, 
 }
 
 void write_number(std::string& out, double value) {
+  if (std::isinf(value)) {
+    out += value > 0 ? "+Inf" : "-Inf";
+    return;
+  }
   char text[40];
   auto [end, error] = std::to_chars(text, text + sizeof text, value);
   out.append(text, static_cast<size_t>(end - text));

@@ -48,6 +48,8 @@ class Transport {
     std::unique_ptr<net::BodyReader> body;
   };
   virtual Task<Result<Streaming>> open(ApiRequest request) = 0;
+  // Closes the connections, watches among them; the next calls make new ones, with the credentials of then.
+  virtual void reconnect() {}
 };
 
 struct ListOptions {

@@ -16,7 +16,9 @@ constexpr Duration kTokenLife = std::chrono::minutes(1);
 class HttpTransport final : public Transport {
  public:
   HttpTransport(Executor executor, net::ClientOptions options, std::string prefix, const ClusterAccess& access)
-      : client_(net::make_client(std::move(executor), std::move(options))),
+      : executor_(std::move(executor)),
+        options_(std::move(options)),
+        client_(net::make_client(executor_, options_)),
         prefix_(std::move(prefix)),
         token_(access.token),
         token_file_(access.token_file) {
@@ -26,7 +28,8 @@ class HttpTransport final : public Transport {
   Task<Result<ApiResponse>> send(ApiRequest request) override {
     net::ClientRequest out = convert(std::move(request));
     out.timeout = kHeadTimeout;
-    auto answer = co_await client_->send(std::move(out));
+    std::shared_ptr<net::Client> client = client_;
+    auto answer = co_await client->send(std::move(out));
     if (!answer.ok()) co_return failure(answer.status());
     size_t limit = kMaxBody;
     auto body = co_await answer->body->read_all(limit);
@@ -41,13 +44,19 @@ class HttpTransport final : public Transport {
   Task<Result<Streaming>> open(ApiRequest request) override {
     net::ClientRequest out = convert(std::move(request));
     out.timeout = kHeadTimeout;
-    auto answer = co_await client_->send(std::move(out));
+    std::shared_ptr<net::Client> client = client_;
+    auto answer = co_await client->send(std::move(out));
     if (!answer.ok()) co_return failure(answer.status());
     Streaming streaming;
     streaming.status = answer->status;
     streaming.headers = std::move(answer->headers);
     streaming.body = std::move(answer->body);
     co_return streaming;
+  }
+
+  void reconnect() override {
+    std::shared_ptr<net::Client> old = std::exchange(client_, net::make_client(executor_, options_));
+    old->close();
   }
 
  private:
@@ -88,7 +97,9 @@ class HttpTransport final : public Transport {
     return Status::make(503, "ServiceUnavailable", status.message());
   }
 
-  std::unique_ptr<net::Client> client_;
+  const Executor executor_;
+  const net::ClientOptions options_;
+  std::shared_ptr<net::Client> client_;
   const std::string prefix_;
   std::string token_, basic_;
   const std::string token_file_;

@@ -112,6 +112,10 @@ Result<ClusterAccess> in_cluster_access() {
 }
 
 std::string write_kubeconfig(const ClusterAccess& access, const std::string& cluster_name, const std::string& user_name) {
+  return write_kubeconfig(access, cluster_name, user_name, user_name + "@" + cluster_name);
+}
+
+std::string write_kubeconfig(const ClusterAccess& access, const std::string& cluster_name, const std::string& user_name, const std::string& context_name) {
   json::Value cluster = json::Value::object();
   if (!access.ca_pem.empty()) cluster["certificate-authority-data"] = base64_encode(access.ca_pem);
   if (access.ca_pem.empty() && !access.ca_file.empty()) cluster["certificate-authority"] = access.ca_file;
@@ -138,7 +142,6 @@ std::string write_kubeconfig(const ClusterAccess& access, const std::string& clu
   put("username", access.username);
   put("password", access.password);
 
-  const std::string context_name = user_name + "@" + cluster_name;
   json::Value context = json::Value::object();
   context["cluster"] = cluster_name;
   if (!access.namespace_.empty()) context["namespace"] = access.namespace_;

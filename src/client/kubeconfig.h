@@ -26,6 +26,7 @@ Result<ClusterAccess> load_kubeconfig(const std::string& file, const std::string
 Result<ClusterAccess> in_cluster_access();
 // A kubeconfig of one cluster, one user and one context, in kubeadm's form.
 std::string write_kubeconfig(const ClusterAccess& access, const std::string& cluster_name, const std::string& user_name);
+std::string write_kubeconfig(const ClusterAccess& access, const std::string& cluster_name, const std::string& user_name, const std::string& context_name);
 Result<std::shared_ptr<Transport>> make_https_transport(Executor executor, const ClusterAccess& access);
 
 }  // namespace knarr::client

@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "schema/codec.h"
 #include "schema/json.h"
+#include "schema/quantity.h"
 #include "schema/time.h"
 
 namespace knarr::cmd {
@@ -15,8 +16,18 @@ class Reader {
   explicit Reader(const json::Value& object) : object_(object) {}
   Status status;
 
+  // Empty texts, like zero durations, ask for the default.
   void text(std::string_view name, std::string& out) {
-    if (const json::Value* value = member(name, &json::Value::is_string)) out = value->as_string();
+    const json::Value* value = member(name, &json::Value::is_string);
+    if (value != nullptr && !value->as_string().empty()) out = value->as_string();
+  }
+  void bytes(std::string_view name, int64_t& out) {
+    std::string given;
+    text(name, given);
+    if (given.empty()) return;
+    auto quantity = schema::QuantityValue::parse(given);
+    if (!quantity.ok()) return fail(name, quantity.status().message());
+    out = quantity->value();
   }
   void flag(std::string_view name, bool& out) {
     if (const json::Value* value = member(name, &json::Value::is_bool)) out = value->as_bool();
@@ -45,6 +56,7 @@ class Reader {
     out.clear();
     for (const auto& [key, item] : value->members()) out[std::string(key)] = item.as_string();
   }
+  const json::Value* array(std::string_view name) { return member(name, &json::Value::is_array); }
   const json::Value* object(std::string_view name) { return member(name, &json::Value::is_object); }
 
  private:
@@ -66,13 +78,29 @@ void read_authentication(Reader& reader, kubelet::Config& config) {
     Reader inner(*authentication);
     if (const json::Value* x509 = inner.object("x509")) Reader(*x509).text("clientCAFile", config.client_ca_file);
     if (const json::Value* anonymous = inner.object("anonymous")) Reader(*anonymous).flag("enabled", config.anonymous_auth);
-    if (const json::Value* webhook = inner.object("webhook")) Reader(*webhook).flag("enabled", config.webhook_auth);
+    if (const json::Value* webhook = inner.object("webhook")) {
+      Reader(*webhook).flag("enabled", config.webhook_auth);
+      Reader(*webhook).duration("cacheTTL", config.token_ttl);
+    }
   }
   if (const json::Value* authorization = reader.object("authorization")) {
     std::string mode;
     Reader(*authorization).text("mode", mode);
     config.always_allow = mode == "AlwaysAllow";
+    if (const json::Value* webhook = Reader(*authorization).object("webhook")) {
+      Reader(*webhook).duration("cacheAuthorizedTTL", config.authorized_ttl);
+      Reader(*webhook).duration("cacheUnauthorizedTTL", config.unauthorized_ttl);
+    }
   }
+}
+
+// [{key, value, effect}] as the flag writes them: key=value:effect.
+void read_taints(Reader& reader, kubelet::Config& config) {
+  const json::Value* taints = reader.array("registerWithTaints");
+  if (taints == nullptr) return;
+  config.register_with_taints.clear();
+  for (const json::Value& taint : taints->items())
+    config.register_with_taints.push_back(taint.at({"key"}).as_string() + "=" + taint.at({"value"}).as_string() + ":" + taint.at({"effect"}).as_string());
 }
 
 }  // namespace
@@ -89,6 +117,14 @@ Status apply_kubelet_configuration(const std::string& file, kubelet::Config& con
   reader.number("port", config.port);
   reader.text("tlsCertFile", config.tls_cert_file);
   reader.text("tlsPrivateKeyFile", config.tls_key_file);
+  reader.flag("rotateCertificates", config.rotate_certificates);
+  reader.flag("serverTLSBootstrap", config.server_tls_bootstrap);
+  reader.text("healthzBindAddress", config.healthz_address);
+  reader.number("healthzPort", config.healthz_port);
+  reader.number("readOnlyPort", config.read_only_port);
+  reader.bytes("containerLogMaxSize", config.container_log_max_size);
+  reader.number("containerLogMaxFiles", config.container_log_max_files);
+  read_taints(reader, config);
   reader.text("cgroupDriver", config.cgroup_driver);
   reader.text("cgroupRoot", config.cgroup_root);
   reader.flag("cgroupsPerQOS", config.cgroups_per_qos);

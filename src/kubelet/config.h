@@ -56,6 +56,14 @@ struct Config {
   std::string address = "0.0.0.0";
   uint16_t port = 10250;
   std::string tls_cert_file, tls_key_file, client_ca_file;
+  std::string cert_dir = "/var/lib/kubelet/pki";  // where certificates of its own are kept
+  bool server_tls_bootstrap = false;  // the serving certificate is asked for as kubernetes.io/kubelet-serving; else self-signed when none is given
+  bool rotate_certificates = false;   // the client certificate is renewed before it ends
+  uint16_t read_only_port = 0;        // plain HTTP for everybody; 0 = none
+  std::string healthz_address = "127.0.0.1";
+  uint16_t healthz_port = 0;          // plain HTTP; 0 = none
+  Duration token_ttl = std::chrono::minutes(2);  // answers of the API server that are kept
+  Duration authorized_ttl = std::chrono::minutes(5), unauthorized_ttl = std::chrono::seconds(30);
   bool anonymous_auth = false;
   bool webhook_auth = true;
   bool always_allow = false;

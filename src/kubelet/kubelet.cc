@@ -148,6 +148,7 @@ Task<Status> Kubelet::Impl::start() {
   spawn(executor, relist_loop(self));
   spawn(executor, rotate_logs_loop(self));
   spawn(executor, remove_orphans(self));
+  start_rotations();
   if (config.serve) {
     Status served = co_await serve();
     if (!served.ok()) co_return served;
@@ -161,35 +162,6 @@ Task<Status> Kubelet::Impl::start() {
   co_return Status();
 }
 
-Task<Status> Kubelet::Impl::serve() {
-  KubeletServerOptions options;
-  options.address = fmt::format("{}:{}", config.address, config.port);
-  options.root_dir = config.root_dir;
-  options.node_name = config.node_name;
-  if (!config.tls_cert_file.empty()) {
-    net::TlsServerOptions tls;
-    tls.cert_file = config.tls_cert_file;
-    tls.key_file = config.tls_key_file;
-    tls.client_ca_file = config.client_ca_file;
-    auto made = net::make_tls_server_context(tls);
-    if (!made.ok()) co_return made.status().with_context("kubelet server certificate");
-    options.tls = *made;
-  }
-  if (config.always_allow) {
-    auth = make_always_allow_auth();
-  } else {
-    AuthOptions auth_options;
-    auth_options.node_name = config.node_name;
-    auth_options.anonymous = config.anonymous_auth;
-    auth_options.x509 = !config.client_ca_file.empty();
-    auth_options.webhook = config.webhook_auth;
-    auth = make_delegating_auth(client, clock, auth_options);
-  }
-  server = make_kubelet_server(*this, *auth, executor, std::move(options));
-  auto port = server->listen();
-  co_return port.status();
-}
-
 Task<void> Kubelet::Impl::stop() {
   stopped = true;
   if (runtime_events) runtime_events->stop();
@@ -198,7 +170,11 @@ Task<void> Kubelet::Impl::stop() {
   if (service_informer) service_informer->stop();
   if (node) node->stop();
   relist_now.notify();
+  if (client_rotation) client_rotation->stop();
+  if (serving_rotation) serving_rotation->stop();
   if (server) co_await server->shutdown(std::chrono::seconds(1));
+  if (read_only_server) co_await read_only_server->shutdown(std::chrono::seconds(1));
+  if (healthz_server) co_await healthz_server->shutdown(std::chrono::seconds(1));
 }
 
 // ---- runtime events --------------------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ class Kubelet {
   Kubelet(Config config, client::Client& client, Executor executor);
   ~Kubelet();
 
+  // Before start(): the client certificate came with the kubeconfig and is replaced at the first opportunity (config.rotate_certificates).
+  void rotate_client_at_once();
   // Returns once the runtime has answered and the work has begun; registration and pods go on by themselves.
   Task<Status> start();
   // Stops watching and serving. Containers go on running, as when upstream's kubelet stops.

@@ -12,6 +12,7 @@
 
 #include "client/events.h"
 #include "client/informer.h"
+#include "kubelet/certificate/rotation.h"
 #include "kubelet/context.h"
 #include "kubelet/cri/remote_runtime.h"
 #include "kubelet/cri/runtime_events.h"
@@ -43,6 +44,9 @@ struct Kubelet::Impl final : public std::enable_shared_from_this<Kubelet::Impl>,
   Task<Status> set_up_cgroups();
   Task<Status> find_running_pods();
   Task<Status> serve();
+  Status serve_health();
+  Result<std::shared_ptr<net::TlsServerContext>> serving_tls();
+  void start_rotations();
   void watch_pods();
 
   // Pods.
@@ -88,6 +92,7 @@ struct Kubelet::Impl final : public std::enable_shared_from_this<Kubelet::Impl>,
   Task<Result<cri::ExecSyncResponse>> exec_sync(cri::ExecSyncRequest request) override;
   Task<Result<cri::ListContainerStatsResponse>> container_stats() override;
   Status healthy() override;
+  std::string metrics_text() override;
   const ContainerRecord* find_record(std::string_view container_id) const;
   void tell_exits(const PodWorker& worker);
 
@@ -111,7 +116,9 @@ struct Kubelet::Impl final : public std::enable_shared_from_this<Kubelet::Impl>,
   std::unique_ptr<NodeManager> node;
   std::unique_ptr<RuntimeEvents> runtime_events;
   std::unique_ptr<ServerAuth> auth;
-  std::unique_ptr<KubeletServer> server;
+  std::unique_ptr<KubeletServer> server, read_only_server;
+  std::unique_ptr<net::Server> healthz_server;
+  std::unique_ptr<CertificateRotation> client_rotation, serving_rotation;
   std::unique_ptr<StaticPodSource> static_pods;
   std::shared_ptr<client::InformerCore> pod_informer, service_informer;
 
@@ -129,6 +136,7 @@ struct Kubelet::Impl final : public std::enable_shared_from_this<Kubelet::Impl>,
   Notifier relist_now;
   bool events_connected = false, stopped = false;
   int64_t burstable_milli = -1;
+  bool rotate_client_at_once = false;
 };
 
 }  // namespace knarr::kubelet

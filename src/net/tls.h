@@ -13,6 +13,7 @@ namespace knarr::net {
 struct TlsServerOptions {
   std::string cert_file, key_file;  // PEM; or
   std::string cert_pem, key_pem;
+  bool may_come_later = false;  // cert_file: connections are refused until it is there
   std::string client_ca_pem;   // or client_ca_file
   std::string client_ca_file;  // "" = do not ask for client certificates; else ask, do not require
 };

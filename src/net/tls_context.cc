@@ -136,6 +136,7 @@ Result<SslPtr> ReloadingContext::make_ssl() {
       }
     }
   }
+  if (context_ == nullptr) return Status::error("no certificate available yet");
   SslPtr ssl(SSL_new(context_.get()));
   if (ssl == nullptr) return Status::error(take_openssl_errors("SSL_new"));
   return ssl;
@@ -178,7 +179,8 @@ Result<SslContextPtr> TlsServerContext::build() const {
 
 Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(TlsServerOptions options) {
   std::shared_ptr<TlsServerContext> context(new TlsServerContext(std::move(options)));
-  TRY(context->load());
+  Status loaded = context->load();
+  if (!loaded.ok() && !context->options_.may_come_later) return loaded;
   return context;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "pki/jwt.h"
 #include "pki/openssl.h"
 
 namespace knarr::pki {
@@ -217,6 +218,18 @@ Result<std::string> public_key_der(const std::string& key_pem) {
   std::string bytes(reinterpret_cast<char*>(der), static_cast<size_t>(size));
   OPENSSL_free(der);
   return bytes;
+}
+
+Result<std::string> digested_request_name(const std::string& key_pem, const RequestedNames& names, const std::vector<std::string>& usages) {
+  TRY_ASSIGN(std::string text, public_key_der(key_pem));
+  // '|' is no letter of the alphabet: two lists of parts cannot look alike.
+  text = base64url(text) + "|" + base64url(names.common_name) + "|";
+  for (const std::string& organization : names.organizations) text += base64url(organization) + "|";
+  for (const std::string& usage : usages) text += base64url(usage) + "|";
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  if (EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha512_256(), nullptr) != 1) return openssl_error("digesting a request");
+  return "node-csr-" + base64url(std::string_view(reinterpret_cast<char*>(digest), size));
 }
 
 Result<std::string> sign_certificate_request(std::string_view request_pem, const KeyPair& issuer, const SigningPolicy& policy, const Clock& clock) {

@@ -28,6 +28,9 @@ bool is_request_of_key(std::string_view request_pem, const std::string& key_pem)
 // DER of the SubjectPublicKeyInfo.
 Result<std::string> public_key_der(const std::string& key_pem);
 
+// "node-csr-" and a digest of key, subject and usages: who asks again with the same key asks for the same object.
+Result<std::string> digested_request_name(const std::string& key_pem, const RequestedNames& names, const std::vector<std::string>& usages);
+
 // What upstream's signers do: names of the request, usages of the API object; lifetimes below eight hours count from now, longer ones from five
 // minutes ago, when all of them begin; none outlives the signer.
 struct SigningPolicy {

@@ -4,6 +4,7 @@
 #include "api/core_v1.h"
 #include "base/log.h"
 #include "client/events.h"
+#include "scheduler/metrics.h"
 #include "scheduler/queue.h"
 #include "schema/codec.h"
 #include "schema/json.h"
@@ -52,7 +53,7 @@ bool has_condition(const Pod& pod, const std::string& reason, const std::string&
 struct Scheduler::Impl : std::enable_shared_from_this<Scheduler::Impl> {
   Impl(client::Client& c, client::InformerFactory& informers, const Clock& k, Executor e, Options o)
       : client(c), clock(k), executor(e), options(std::move(o)), random(options.seed == 0 ? 1 : options.seed), queue(e, k),
-        events(c, e, options.name), pods(informers.get<Pod>()), nodes(informers.get<Node>()) {}
+        events(c, e, options.name), counted(options.name), pods(informers.get<Pod>()), nodes(informers.get<Node>()) {}
 
   client::Client& client;
   const Clock& clock;
@@ -63,6 +64,7 @@ struct Scheduler::Impl : std::enable_shared_from_this<Scheduler::Impl> {
   Cache cache;
   PodQueue queue;
   client::EventRecorder events;
+  SchedulerMetrics counted;
   client::Informer<Pod> pods;
   client::Informer<Node> nodes;
   bool stopped = false;
@@ -116,11 +118,17 @@ struct Scheduler::Impl : std::enable_shared_from_this<Scheduler::Impl> {
     PodPtr pod = entry->pod;
     Handle handle{cache};
     PodInfo info(pod);
+    MonoTime began = clock.mono();
     Decision decision = decide(handle, info, options.percentage_of_nodes_to_score, &start_at, &random);
-    if (decision.node == nullptr) return fail(std::move(entry), std::move(decision.message), decision.wake_events, "Unschedulable");
+    MonoTime decided = clock.mono();
+    counted.algorithm(decided - began);
+    if (decision.node == nullptr) {
+      counted.attempt(SchedulerMetrics::kUnschedulable, decided - began);
+      return fail(std::move(entry), std::move(decision.message), decision.wake_events, "Unschedulable");
+    }
     std::string node(decision.node->name());
     cache.assume(pod, node);
-    spawn(executor, bind(shared_from_this(), std::move(entry), std::move(pod), std::move(node)));
+    spawn(executor, bind(shared_from_this(), std::move(entry), std::move(pod), std::move(node), began));
   }
 
   void fail(std::shared_ptr<QueuedPod> entry, std::string message, uint32_t wake_events, std::string reason) {
@@ -139,7 +147,7 @@ struct Scheduler::Impl : std::enable_shared_from_this<Scheduler::Impl> {
       log_error("Could not write the condition of an unschedulable pod", {{"pod", pod->metadata.name.str()}, {"error", result.status().message()}});
   }
 
-  static Task<void> bind(std::shared_ptr<Impl> self, std::shared_ptr<QueuedPod> entry, PodPtr pod, std::string node) {
+  static Task<void> bind(std::shared_ptr<Impl> self, std::shared_ptr<QueuedPod> entry, PodPtr pod, std::string node, MonoTime began) {
     Binding binding;
     binding.metadata.namespace_ = pod->metadata.namespace_;
     binding.metadata.name = pod->metadata.name;
@@ -149,7 +157,10 @@ struct Scheduler::Impl : std::enable_shared_from_this<Scheduler::Impl> {
     std::string ns = pod->metadata.namespace_.str(), name = pod->metadata.name.str(), subresource = "binding";
     schema::Object object = schema::Object::of(std::move(binding));
     auto result = co_await self->client.create_object(Pod::resource(), std::move(ns), std::move(object), std::move(subresource), std::move(name));
+    MonoTime ended = self->clock.mono();
+    self->counted.attempt(result.ok() ? SchedulerMetrics::kScheduled : SchedulerMetrics::kError, ended - began);
     if (result.ok()) {
+      self->counted.bound(entry->attempts, ended - entry->since);
       std::string message = "Successfully assigned " + pod->metadata.namespace_.str() + "/" + pod->metadata.name.str() + " to " + node;
       self->events.event(client::reference_to(*pod), "Normal", "Scheduled", std::move(message));
       co_return;
@@ -181,6 +192,17 @@ void Scheduler::start() {
 void Scheduler::stop() {
   impl_->stopped = true;
   impl_->queue.close();
+}
+
+std::string Scheduler::metrics() const {
+  const PodQueue& queue = impl_->queue;
+  SchedulerMetrics::Pending pending{queue.ready(), queue.backing_off(), queue.waiting(), 0};
+  size_t pods = 0;
+  impl_->pods.for_each([&](const PodPtr& pod) {
+    if (!pod->spec.node_name.empty() && !is_finished(*pod)) ++pods;
+    if (pod->spec.node_name.empty() && !pod->spec.scheduling_gates.empty()) ++pending.gated;
+  });
+  return impl_->counted.text(pending, impl_->nodes.size(), pods);
 }
 
 }  // namespace knarr::scheduler

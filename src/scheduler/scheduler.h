@@ -36,6 +36,8 @@ class Scheduler {
   ~Scheduler();
   void start();
   void stop();
+  // scheduler_* in Prometheus' text format. On the executor.
+  std::string metrics() const;
 
  private:
   struct Impl;
