@@ -55,6 +55,7 @@ class HttpTransport final : public Transport {
   }
 
   void reconnect() override {
+    if (options_.tls != nullptr) net::look_again(*options_.tls);
     std::shared_ptr<net::Client> old = std::exchange(client_, net::make_client(executor_, options_));
     old->close();
   }

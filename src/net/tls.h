@@ -27,6 +27,8 @@ struct TlsClientOptions {
 
 class TlsServerContext;  // net/tls.cc
 class TlsClientContext;
+// The files are looked at anew by the next connection, however lately they were: who replaced them says so.
+void look_again(TlsClientContext& context);
 Result<std::shared_ptr<TlsServerContext>> make_tls_server_context(TlsServerOptions options);
 Result<std::shared_ptr<TlsClientContext>> make_tls_client_context(TlsClientOptions options);
 

@@ -117,6 +117,11 @@ Status ReloadingContext::load() {
   return Status();
 }
 
+void ReloadingContext::look_again() {
+  std::lock_guard lock(mutex_);
+  checked_ = {};
+}
+
 Result<SslPtr> ReloadingContext::make_ssl() {
   std::lock_guard lock(mutex_);
   MonoTime now = Clock::real().mono();
@@ -218,6 +223,8 @@ Result<std::shared_ptr<TlsClientContext>> TlsClientContext::make(TlsClientOption
   TRY(context->load());
   return context;
 }
+
+void look_again(TlsClientContext& context) { context.look_again(); }
 
 Result<std::shared_ptr<TlsServerContext>> make_tls_server_context(TlsServerOptions options) {
   return TlsServerContext::make(std::move(options));

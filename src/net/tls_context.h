@@ -33,6 +33,7 @@ class ReloadingContext {
   virtual ~ReloadingContext() = default;
   // An SSL made from the newest good material.
   Result<SslPtr> make_ssl();
+  void look_again();
 
  protected:
   explicit ReloadingContext(std::vector<std::string> files) : files_(std::move(files)) {}

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kPatience = 15min, kFirstRetry = 2s, kLastRetry = 32s;
+constexpr Duration kPatience = 15min, kFirstRetry = 2s, kLastRetry = 32s, kPause = 1s;
 
 bool covers(const std::vector<std::string>& have, const std::vector<std::string>& want) {
   return std::all_of(want.begin(), want.end(), [&](const std::string& one) { return std::find(have.begin(), have.end(), one) != have.end(); });
@@ -104,7 +104,9 @@ struct CertificateRotation::Impl {
       }
       bool done = co_await rotate(self, std::move(*names));
       if (done) {
+        // A signer whose certificates are due at once is not asked without end.
         retry = kFirstRetry;
+        co_await self->woken.wait_for(kPause);
         continue;
       }
       co_await self->woken.wait_for(retry);
