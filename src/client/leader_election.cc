@@ -27,13 +27,13 @@ std::string default_identity() {
 }  // namespace
 
 struct LeaderElector::Impl {
-  Impl(Client& c, Executor e, LeaderElectionOptions o) : client(c), options(std::move(o)), wake(e) {
+  Impl(Client& c, Executor e, LeaderElectionOptions o) : client(c), options(std::move(o)), wake(e), over(e) {
     if (options.identity.empty()) options.identity = default_identity();
   }
   Client& client;
   LeaderElectionOptions options;
-  Notifier wake;
-  bool stopped = false;
+  Notifier wake, over;
+  bool stopped = false, holding = false;
   Lease observed;             // as last read or written
   MonoTime observed_at{};     // when it last changed, by our own clock: others' clocks are not trusted
   bool known = false;
@@ -53,6 +53,7 @@ struct LeaderElector::Impl {
   static Task<bool> create(std::shared_ptr<Impl> self, api::coordination_v1::LeaseSpec spec);
   static Task<bool> acquire(std::shared_ptr<Impl> self);
   static Task<void> hold(std::shared_ptr<Impl> self);
+  static Task<void> ended(std::shared_ptr<Impl> self);
   static Task<void> release(std::shared_ptr<Impl> self);
 };
 
@@ -128,6 +129,7 @@ Task<bool> LeaderElector::Impl::acquire(std::shared_ptr<Impl> self) {
 }
 
 Task<void> LeaderElector::Impl::hold(std::shared_ptr<Impl> self) {
+  self->holding = true;
   MonoTime renewed = Clock::real().mono();
   while (!self->stopped) {
     Duration pause = self->options.retry;
@@ -144,6 +146,13 @@ Task<void> LeaderElector::Impl::hold(std::shared_ptr<Impl> self) {
   }
   self->tell("stopped leading");
   if (self->stopped) co_await release(self);
+  self->holding = false;
+  self->over.notify();
+}
+
+Task<void> LeaderElector::Impl::ended(std::shared_ptr<Impl> self) {
+  Duration patience = std::chrono::seconds(2);
+  if (self->holding) co_await self->over.wait_for(patience);
 }
 
 Task<void> LeaderElector::Impl::release(std::shared_ptr<Impl> self) {
@@ -162,6 +171,7 @@ LeaderElector::LeaderElector(Client& client, Executor executor, LeaderElectionOp
     : impl_(std::make_shared<Impl>(client, std::move(executor), std::move(options))) {}
 LeaderElector::~LeaderElector() { stop(); }
 Task<bool> LeaderElector::acquire() { return Impl::acquire(impl_); }
+Task<void> LeaderElector::ended() { return Impl::ended(impl_); }
 Task<void> LeaderElector::hold() { return Impl::hold(impl_); }
 void LeaderElector::stop() {
   impl_->stopped = true;

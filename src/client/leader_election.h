@@ -30,6 +30,7 @@ class LeaderElector {
   Task<bool> acquire();
   // Renews until leadership is lost or stop() is called. The caller then ends what it started (upstream ends the process).
   Task<void> hold();
+  Task<void> ended();  // after stop(): until hold() has given the lease up, two seconds at most
   void stop();     // and gives the lease up when held
   bool is_leader() const;
   std::string leader() const;                // as last seen

@@ -71,6 +71,7 @@ Task<void> stop(std::shared_ptr<State> state) {
   if (state->scheduler) state->scheduler->stop();
   if (state->informers) state->informers->stop();
   if (state->server) co_await state->server->stop();
+  if (state->elector) co_await state->elector->ended();
 }
 
 }  // namespace

@@ -89,7 +89,7 @@ https_code() { curl -sk -o /dev/null -w '%{http_code}' "$@"; }
 
 check_bootstrap() { # NODE
   local node=$1 dir=$SANDBOX/kubelet first
-  expect "cluster-info is signed" 10 "eyJhbGciOiJIUzI1NiIsImtpZCI6ImFiY2RlZiJ9" \
+  expect "cluster-info is signed" 30 "eyJhbGciOiJIUzI1NiIsImtpZCI6ImFiY2RlZiJ9" \
     bash -c "kubectl -n kube-public get cm cluster-info -o 'jsonpath={.data.jws-kubeconfig-abcdef}' | cut -d. -f1"
   expect "node is ready" 60 True get '{.status.conditions[?(@.type=="Ready")].status}' node "$node"
   expect "request was approved" 5 "AutoApproved: Auto approving kubelet client certificate after SubjectAccessReview." get \
