@@ -27,6 +27,7 @@ struct ApiRequest {
   std::string accept = "application/vnd.kubernetes.protobuf,application/json";
   std::string body;
   std::string user_agent;    // User-Agent; what stands before '/' is the default field manager
+  std::string token;         // bearer token in place of the transport's own credentials
 };
 
 struct ApiResponse {

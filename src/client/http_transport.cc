@@ -58,7 +58,7 @@ class HttpTransport final : public Transport {
     out.headers.add("Accept", request.accept);
     if (!request.content_type.empty()) out.headers.add("Content-Type", request.content_type);
     if (!request.user_agent.empty()) out.headers.add("User-Agent", request.user_agent);
-    if (const std::string& token = current_token(); !token.empty()) {
+    if (const std::string& token = request.token.empty() ? current_token() : request.token; !token.empty()) {
       out.headers.add("Authorization", "Bearer " + token);
     } else if (!basic_.empty()) {
       out.headers.add("Authorization", "Basic " + basic_);

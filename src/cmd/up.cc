@@ -224,6 +224,10 @@ class Cluster {
     manager.controllers.cluster_cidr = options_.pod_cidr;
     manager.controllers.service_cidr = options_.service_cidr;
     manager.controllers.namespace_deletion_grace = Duration::zero();
+    manager.controllers.client_of = [this](const std::string& account) -> std::shared_ptr<client::Client> {
+      return client_as("system:serviceaccount:kube-system:" + account, {"system:serviceaccounts", "system:serviceaccounts:kube-system"},
+                       "kube-controller-manager");
+    };
     if (auto ca = read_file(files_.ca_cert); ca.ok()) manager.controllers.root_ca_pem = std::move(*ca);
     if (auto key = read_file(files_.service_account_key); key.ok()) manager.controllers.service_account_key_pem = std::move(*key);
     controllers_ = std::make_shared<controller::ControllerManager>(*controller_client_, executor, clock_, std::move(manager));

@@ -64,6 +64,17 @@ bool selected(const ControllerEntry& entry, const std::vector<std::string>& sele
 
 std::span<const ControllerEntry> controller_table() { return kControllers; }
 
+ContextPtr ControllerContext::as_account(const std::string& account) {
+  if (account.empty() || !options.client_of) return shared_from_this();
+  for (auto& [name, context] : accounts_)
+    if (name == account) return context;
+  std::shared_ptr<client::Client> own = options.client_of(account);
+  auto context = std::make_shared<ControllerContext>(*own, informers, clock, executor, options);
+  context->own_client_ = std::move(own);
+  accounts_.emplace_back(account, context);
+  return context;
+}
+
 std::shared_ptr<client::WorkQueue> ControllerContext::make_queue(std::string name) {
   queues_.push_back(std::make_shared<client::WorkQueue>(executor, std::move(name)));
   return queues_.back();
@@ -93,6 +104,7 @@ void ControllerContext::run_periodically(Duration period, std::function<Task<voi
 
 void ControllerContext::stop() {
   stopped_ = true;
+  for (auto& [name, context] : accounts_) context->stop();
   for (auto& queue : queues_) queue->shut_down();
   for (auto& callback : stop_callbacks_) callback();
   stop_callbacks_.clear();
@@ -109,7 +121,7 @@ Status start_controllers(const ContextPtr& context, const std::vector<std::strin
   }
   for (const ControllerEntry& entry : kControllers) {
     if (!selected(entry, selection)) continue;
-    entry.start(context);
+    entry.start(context->as_account(service_account_of(entry.name)));
     log_debug("Started controller", {{"controller", entry.name}});
   }
   context->informers.start();

@@ -36,12 +36,17 @@ struct Options {
   // Upstream waits 5 s before it empties a namespace, so that other API servers hear of the deletion. With one server there is nobody to
   // wait for.
   Duration namespace_deletion_grace = std::chrono::seconds(5);
+  // A client for a controller's own service account in kube-system; null: all use the manager's.
+  std::function<std::shared_ptr<client::Client>(const std::string& account)> client_of;
 };
 
 class ControllerContext : public std::enable_shared_from_this<ControllerContext> {
  public:
   ControllerContext(client::Client& client, client::InformerFactory& informers, const Clock& clock, Executor executor, Options options)
       : client(client), informers(informers), clock(clock), executor(std::move(executor)), options(std::move(options)) {}
+
+  // The context of a controller that has a service account of its own ("" = none): the same but for the client. Stops with this one.
+  std::shared_ptr<ControllerContext> as_account(const std::string& account);
 
   client::Client& client;
   client::InformerFactory& informers;
@@ -67,6 +72,8 @@ class ControllerContext : public std::enable_shared_from_this<ControllerContext>
   schema::Time now() const;
 
  private:
+  std::shared_ptr<client::Client> own_client_;  // before what uses it
+  std::vector<std::pair<std::string, std::shared_ptr<ControllerContext>>> accounts_;
   std::vector<std::shared_ptr<client::WorkQueue>> queues_;
   std::vector<std::pair<std::string, std::shared_ptr<client::EventRecorder>>> recorders_;
   std::vector<std::function<void()>> stop_callbacks_;
@@ -80,6 +87,8 @@ struct ControllerEntry {
   void (*start)(const ContextPtr& context);
   bool on_by_default = true;
 };
+// The service account that a controller acts as, named as upstream names it; "" for those that act as the manager.
+std::string service_account_of(std::string_view controller);
 // In the order of starting.
 std::span<const ControllerEntry> controller_table();
 
