@@ -97,6 +97,7 @@ Status start_controllers(const ContextPtr& context, const std::vector<std::strin
 
 // One each; in the file of that name.
 void start_namespace(const ContextPtr& context);
+void start_clusterrole_aggregation(const ContextPtr& context);
 void start_serviceaccount(const ContextPtr& context);
 void start_root_ca_cert_publisher(const ContextPtr& context);
 void start_deployment(const ContextPtr& context);
