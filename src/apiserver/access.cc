@@ -37,14 +37,17 @@ Status refusal(const authz::Attributes& attributes, std::string_view reason) {
 
 }  // namespace
 
-Status Core::identify(RequestContext& context, const std::optional<User>& trusted) {
+Task<Status> Core::identify(RequestContext& context, const std::optional<User>& trusted) {
   if (trusted.has_value()) {
     context.user = *trusted;
-    return {};
+    co_return Status();
   }
-  if (authenticator_ == nullptr) return service_unavailable("the server is starting");
-  TRY_ASSIGN(context.user, authenticator_->authenticate(context.request));
-  return {};
+  if (authenticator_ == nullptr) co_return service_unavailable("the server is starting");
+  std::optional<Result<User>> user = authenticator_->authenticate_now(context.request);
+  if (!user.has_value()) user = co_await authenticator_->authenticate(context.request);
+  if (!user->ok()) co_return user->status();
+  context.user = std::move(**user);
+  co_return Status();
 }
 
 authz::Attributes Core::attributes_of(const RequestContext& context) {

@@ -206,8 +206,8 @@ Task<Status> Core::handle(RequestContext& context, const std::optional<User>& tr
   auto info = parse_request_info(context.request.method, context.request.path, context.query);
   if (!info.ok()) co_return info.status().code() == 400 ? info.status() : bad_request(info.status().message());
   context.info = std::move(*info);
-  CO_TRY(identify(context, trusted));
-  Status status;
+  Status status = co_await identify(context, trusted);
+  if (!status.ok()) co_return status;
   if (asks_to_impersonate(context.request.headers)) {
     status = co_await impersonate(context);
     if (!status.ok()) co_return status;

@@ -70,7 +70,7 @@ class Core final : public ApiServer {
   Task<Status> handle(RequestContext& context, const std::optional<User>& trusted);
   Task<Status> dispatch(RequestContext& context);
   static authz::Attributes attributes_of(const RequestContext& context);
-  Status identify(RequestContext& context, const std::optional<User>& trusted);
+  Task<Status> identify(RequestContext& context, const std::optional<User>& trusted);
   Task<Status> authorize(RequestContext& context);
   Task<Status> impersonate(RequestContext& context);
 

@@ -28,6 +28,7 @@ struct ApiRequest {
   std::string body;
   std::string user_agent;    // User-Agent; what stands before '/' is the default field manager
   std::string token;         // bearer token in place of the transport's own credentials
+  Duration timeout{};        // until the head of the answer; 0 = the transport's
 };
 
 struct ApiResponse {

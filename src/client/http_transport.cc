@@ -25,7 +25,6 @@ class HttpTransport final : public Transport {
 
   Task<Result<ApiResponse>> send(ApiRequest request) override {
     net::ClientRequest out = convert(std::move(request));
-    out.timeout = kHeadTimeout;
     auto answer = co_await client_->send(std::move(out));
     if (!answer.ok()) co_return failure(answer.status());
     size_t limit = kMaxBody;
@@ -40,7 +39,6 @@ class HttpTransport final : public Transport {
 
   Task<Result<Streaming>> open(ApiRequest request) override {
     net::ClientRequest out = convert(std::move(request));
-    out.timeout = kHeadTimeout;
     auto answer = co_await client_->send(std::move(out));
     if (!answer.ok()) co_return failure(answer.status());
     Streaming streaming;
@@ -54,6 +52,7 @@ class HttpTransport final : public Transport {
   net::ClientRequest convert(ApiRequest request) {
     net::ClientRequest out;
     out.method = std::move(request.method);
+    out.timeout = request.timeout > Duration::zero() ? request.timeout : kHeadTimeout;
     out.target = prefix_ + request.target;
     out.headers.add("Accept", request.accept);
     if (!request.content_type.empty()) out.headers.add("Content-Type", request.content_type);

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "schema/time.h"
 
 namespace knarr::cmd {
 
@@ -24,6 +25,8 @@ class ComponentApp : public CLI::App {
     set_version_flag("--version", std::string("Kubernetes ") + kKubernetesVersion);
     // klog's comma separated lists and Go's booleans: --anonymous-auth=false.
     option_defaults()->delimiter(',');
+    // As pflag: a flag given again replaces what it said before (lists grow).
+    option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
 
   // Upstream flags that mean nothing here (a limit that is not needed, a cache that does not exist): taken, so that the same command line
@@ -33,6 +36,18 @@ class ComponentApp : public CLI::App {
   }
   void add_bool(const std::string& name, bool& value, const std::string& description) {
     add_flag(name + "{true}", value, description);
+  }
+
+  // "40s", "1h30m", as Go writes them.
+  void add_duration(const std::string& name, Duration& value, const std::string& description) {
+    add_option_function<std::string>(
+        name,
+        [name, &value](const std::string& text) {
+          Result<int64_t> nanos = schema::parse_duration(text);
+          if (!nanos.ok()) throw CLI::ValidationError(name, std::string(nanos.status().message()));
+          value = Duration(*nanos);
+        },
+        description);
   }
 
   void apply_logging() const {

@@ -13,6 +13,8 @@ namespace knarr::net {
 struct TlsServerOptions {
   std::string cert_file, key_file;  // PEM
   std::string client_ca_file;  // "" = do not ask for client certificates; else ask, do not require
+  // More CAs whose certificates clients may show. They are not verified by these: whoever reads Peer::certificates does that.
+  std::string announced_ca_file;
 };
 struct TlsClientOptions {
   std::string ca_file, ca_pem;      // one of them; both empty = system roots

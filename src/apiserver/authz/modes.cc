@@ -3,8 +3,10 @@
 
 #include <set>
 
+#include "apiserver/authz/abac.h"
 #include "apiserver/authz/node.h"
 #include "apiserver/authz/rbac.h"
+#include "apiserver/authz/webhook.h"
 #include "apiserver/core.h"
 #include "apiserver/field_errors.h"
 
@@ -25,6 +27,8 @@ Result<std::unique_ptr<Authorizer>> make_one(Core& core, const std::string& mode
   if (mode == "AlwaysAllow") return make_always_allow_authorizer();
   if (mode == "AlwaysDeny") return make_always_deny_authorizer();
   if (mode == "RBAC") return make_rbac_authorizer(core.shared_rbac());
+  if (mode == "ABAC") return make_abac_authorizer(core.options().authorization_policy_file);
+  if (mode == "Webhook") return make_webhook_authorizer(core);
   if (mode == "Node") return make_node_authorizer(core);
   return Status::error("authorization-mode " + quoted(mode) + " is not a valid mode");
 }

@@ -2,6 +2,7 @@
 // What rules, bindings and nodes' references allow; the cases follow upstream's rbac_test.go, policy_comparator_test.go and node_authorizer_test.go.
 #include <gtest/gtest.h>
 
+#include "apiserver/authz/abac.h"
 #include "apiserver/authz/node_graph.h"
 #include "apiserver/authz/policy_rules.h"
 #include "apiserver/authz/rbac_index.h"
@@ -232,6 +233,30 @@ TEST(NodeGraph, MirrorPodsGrantNothing) {
   pod.spec.image_pull_secrets.emplace_back().name = "pull";
   graph.put_pod(pod);
   EXPECT_FALSE(graph.reaches("n1", NodeGraph::Kind::kSecret, "ns", "pull"));
+}
+
+TEST(Abac, PoliciesNameSubjectAndObject) {
+  auto policies = parse_abac_policies(
+      "# a comment\n\n"
+      R"({"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Policy","spec":{"user":"bob","namespace":"ns","resource":"pods","readonly":true}})"
+      "\n"
+      R"({"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Policy","spec":{"group":"ops","nonResourcePath":"/logs/*"}})");
+  ASSERT_TRUE(policies.ok()) << policies.status().message();
+  ASSERT_EQ(policies->size(), 2u);
+  User bob{"bob", "", {}, {}}, ann{"ann", "", {"ops"}, {}};
+  auto may = [&](const User& user, std::string_view verb, std::string_view ns, std::string_view resource) {
+    Attributes attributes{.user = user, .verb = verb, .is_resource = true, .resource = resource, .namespace_ = ns};
+    return abac_allows((*policies)[0], attributes) || abac_allows((*policies)[1], attributes);
+  };
+  EXPECT_TRUE(may(bob, "list", "ns", "pods"));
+  EXPECT_FALSE(may(bob, "create", "ns", "pods"));
+  EXPECT_FALSE(may(bob, "list", "other", "pods"));
+  EXPECT_FALSE(may(bob, "list", "ns", "secrets"));
+  EXPECT_FALSE(may(ann, "list", "ns", "pods"));
+  EXPECT_TRUE(abac_allows((*policies)[1], {.user = ann, .verb = "get", .path = "/logs/x"}));
+  EXPECT_FALSE(abac_allows((*policies)[1], {.user = ann, .verb = "get", .path = "/log"}));
+  EXPECT_FALSE(abac_allows((*policies)[1], {.user = bob, .verb = "get", .path = "/logs/x"}));
+  EXPECT_FALSE(parse_abac_policies("{}").ok());
 }
 
 }  // namespace
