@@ -18,6 +18,7 @@ start_provider() { # ALGORITHM ID
 login() { node "$oidc/login.mjs" $issuer "${2:-kube}" "$1"; }
 forge() { node "$oidc/forge.mjs" "$@"; }
 start_provider RS256 one
+[ "$WHOSE" = knarr ] || start_etcd
 start_apiserver "$WHOSE" --oidc-issuer-url=$issuer --oidc-client-id=kube --oidc-ca-file="$PKI/ca.crt" --oidc-username-prefix=oidc: --oidc-groups-claim=groups \
   --oidc-groups-prefix=oidc: --oidc-signing-algs=RS256,PS256,ES256,ES384
 nobody=(kubectl --kubeconfig=/dev/null --server=https://$HOST:6443 --certificate-authority="$PKI/ca.crt")
