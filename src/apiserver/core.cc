@@ -3,10 +3,12 @@
 
 #include <boost/asio/post.hpp>
 
+#include "apiserver/authz/modes.h"
 #include "apiserver/bootstrap/bootstrap.h"
 #include "apiserver/conversion.h"
 #include "apiserver/errors.h"
 #include "apiserver/handlers/handlers.h"
+#include "apiserver/impersonation.h"
 #include "apiserver/registry/metadata.h"
 #include "apiserver/routes.h"
 #include "apiserver/subresource_handlers.h"
@@ -31,14 +33,6 @@ bool is_on(const Options& options, const schema::Resource& resource) {
     if (key == "api/all" || key == resource.api_version || key == std::string(resource.api_version) + "/" + std::string(resource.plural)) on = value;
   }
   return on;
-}
-
-std::vector<std::unique_ptr<authz::Authorizer>> authorizers(const Options& options) {
-  std::vector<std::unique_ptr<authz::Authorizer>> members;
-  members.push_back(authz::make_privileged_group_authorizer());
-  if (options.authorization_mode == "AlwaysAllow") members.push_back(authz::make_always_allow_authorizer());
-  else members.push_back(authz::make_authenticated_authorizer());
-  return members;
 }
 
 const schema::Subresource* find_subresource(const schema::Resource& resource, std::string_view name) {
@@ -100,7 +94,14 @@ Core::Core(Executor executor, std::shared_ptr<store::Store> store, const Clock& 
               !contains(options_.disable_admission_plugins, plugin.name);
     if (on) plugins_.push_back(&plugin);
   }
-  authorizer_ = authz::make_union_authorizer(authorizers(options_));
+  auto shared_cache = [&](std::string_view plural) {
+    WatchCache* found = cache("rbac.authorization.k8s.io", plural);
+    return found == nullptr ? nullptr : found->shared_from_this();
+  };
+  authz::RbacRules::Caches roles{shared_cache("roles"), shared_cache("clusterroles"), shared_cache("rolebindings"), shared_cache("clusterrolebindings")};
+  rbac_ = std::make_shared<authz::RbacRules>(roles, executor_);
+  // Until start() has made what the options ask for.
+  authorizer_ = authz::make_privileged_group_authorizer();
 }
 
 Core::~Core() = default;
@@ -110,6 +111,9 @@ Task<Status> Core::start() {
     Status status = co_await cache->load();
     if (!status.ok()) co_return status.with_context("loading " + std::string(resource->plural));
   }
+  auto authorizer = authz::make_authorizer(*this);
+  if (!authorizer.ok()) co_return authorizer.status();
+  authorizer_ = std::move(*authorizer);
   auto authenticator = authn::make_authenticator(*this);
   if (!authenticator.ok()) co_return authenticator.status();
   authenticator_ = std::move(*authenticator);
@@ -202,83 +206,19 @@ Task<Status> Core::handle(RequestContext& context, const std::optional<User>& tr
   auto info = parse_request_info(context.request.method, context.request.path, context.query);
   if (!info.ok()) co_return info.status().code() == 400 ? info.status() : bad_request(info.status().message());
   context.info = std::move(*info);
-  CO_TRY(identify(context, trusted));
-  CO_TRY(authorize(context));
-  CO_TRY(impersonate(context));
-  Status status = co_await dispatch(context);
+  Status status = co_await identify(context, trusted);
+  if (!status.ok()) co_return status;
+  if (asks_to_impersonate(context.request.headers)) {
+    status = co_await impersonate(context);
+    if (!status.ok()) co_return status;
+  }
+  // Nearly everyone is let in without waiting; reasons are for those who are not.
+  if (authorizer_->authorize(attributes_of(context), nullptr) != authz::Decision::kAllow) {
+    status = co_await authorize(context);
+    if (!status.ok()) co_return status;
+  }
+  status = co_await dispatch(context);
   co_return status;
-}
-
-Status Core::identify(RequestContext& context, const std::optional<User>& trusted) {
-  if (trusted.has_value()) {
-    context.user = *trusted;
-    return {};
-  }
-  if (authenticator_ == nullptr) return service_unavailable("the server is starting");
-  TRY_ASSIGN(context.user, authenticator_->authenticate(context.request));
-  return {};
-}
-
-Status Core::authorize(RequestContext& context) {
-  const RequestInfo& info = context.info;
-  authz::Attributes attributes{context.user, info.verb, info.is_resource, info.group, info.version, info.resource, info.subresource, info.namespace_,
-                               info.name, info.path};
-  std::string reason;
-  if (authorizer_->authorize(attributes, &reason) == authz::Decision::kAllow) return {};
-  std::string text = "User " + quoted(context.user.name) + " cannot " + info.verb;
-  if (!info.is_resource) {
-    text += " path " + quoted(info.path);
-  } else {
-    std::string resource = info.subresource.empty() ? info.resource : info.resource + "/" + info.subresource;
-    text += " resource " + quoted(resource) + " in API group " + quoted(info.group);
-    text += info.namespace_.empty() ? " at the cluster scope" : " in the namespace " + quoted(info.namespace_);
-  }
-  if (!reason.empty()) text += ": " + reason;
-  return forbidden(info.is_resource ? info.group : "", info.is_resource ? info.resource : "", info.name, text);
-}
-
-// Impersonate-User and its companions: the request goes on as somebody else, if its sender may do that.
-Status Core::impersonate(RequestContext& context) {
-  constexpr std::string_view kExtra = "impersonate-extra-";
-  const net::Headers& headers = context.request.headers;
-  std::string_view name = headers.get("Impersonate-User");
-  User target;
-  target.name = name;
-  target.uid = headers.get("Impersonate-Uid");
-  for (const auto& [key, value] : headers.fields()) {
-    std::string lower = key;
-    for (char& c : lower)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-    if (lower == "impersonate-group") target.groups.push_back(value);
-    if (lower.starts_with(kExtra)) target.extra[lower.substr(kExtra.size())].push_back(value);
-  }
-  if (name.empty()) {
-    if (target.groups.empty() && target.extra.empty() && target.uid.empty()) return {};
-    return internal_error("requested impersonation without impersonating a user");
-  }
-  constexpr std::string_view kAccount = "system:serviceaccount:";
-  auto check = [&](std::string_view group, std::string_view resource, std::string_view ns, std::string_view object) -> Status {
-    authz::Attributes attributes{context.user, "impersonate", true, group, "v1", resource, "", ns, object, ""};
-    std::string reason;
-    if (authorizer_->authorize(attributes, &reason) == authz::Decision::kAllow) return {};
-    return forbidden(group, resource, object, "User " + quoted(context.user.name) + " cannot impersonate resource " + quoted(resource) +
-                                                  " in API group " + quoted(group) + " at the cluster scope");
-  };
-  std::string_view rest = name.starts_with(kAccount) ? name.substr(kAccount.size()) : std::string_view();
-  size_t colon = rest.find(':');
-  if (!rest.empty() && colon != std::string_view::npos) {
-    TRY(check("", "serviceaccounts", rest.substr(0, colon), rest.substr(colon + 1)));
-    if (target.groups.empty()) target.groups = {"system:serviceaccounts", "system:serviceaccounts:" + std::string(rest.substr(0, colon))};
-  } else {
-    TRY(check("", "users", "", name));
-  }
-  for (const std::string& group : target.groups)
-    if (rest.empty()) TRY(check("", "groups", "", group));
-  bool anonymous = target.name == "system:anonymous";
-  if (!anonymous && !target.in_group("system:authenticated")) target.groups.push_back("system:authenticated");
-  if (anonymous && !target.in_group("system:unauthenticated")) target.groups.push_back("system:unauthenticated");
-  context.user = std::move(target);
-  return authorize(context);
 }
 
 Task<Status> Core::dispatch(RequestContext& context) {

@@ -13,6 +13,7 @@
 #include "apiserver/admission/admission.h"
 #include "apiserver/authn/authenticator.h"
 #include "apiserver/authz/authorizer.h"
+#include "apiserver/authz/rbac.h"
 #include "apiserver/context.h"
 #include "apiserver/metrics/metrics.h"
 #include "apiserver/server.h"
@@ -42,6 +43,9 @@ class Core final : public ApiServer {
   WatchCache* cache(std::string_view group, std::string_view plural) const;
   store::Store& store() { return *store_; }
   authz::Authorizer& authorizer() { return *authorizer_; }
+  // Roles and bindings as they apply to users, whether or not RBAC is among the authorizers.
+  authz::RbacRules& rbac() { return *rbac_; }
+  std::shared_ptr<authz::RbacRules> shared_rbac() { return rbac_; }
   authn::Authenticator& authenticator() { return *authenticator_; }  // after start()
   // The admission plugins that are on, in order.
   const std::vector<const admission::Plugin*>& admission_plugins() const { return plugins_; }
@@ -65,9 +69,10 @@ class Core final : public ApiServer {
  private:
   Task<Status> handle(RequestContext& context, const std::optional<User>& trusted);
   Task<Status> dispatch(RequestContext& context);
-  Status identify(RequestContext& context, const std::optional<User>& trusted);
-  Status authorize(RequestContext& context);
-  Status impersonate(RequestContext& context);
+  static authz::Attributes attributes_of(const RequestContext& context);
+  Task<Status> identify(RequestContext& context, const std::optional<User>& trusted);
+  Task<Status> authorize(RequestContext& context);
+  Task<Status> impersonate(RequestContext& context);
 
   const Executor executor_;
   const std::shared_ptr<store::Store> store_;
@@ -76,6 +81,7 @@ class Core final : public ApiServer {
   absl::flat_hash_map<const schema::Resource*, std::shared_ptr<WatchCache>> caches_;  // by storage version
   std::vector<const admission::Plugin*> plugins_;
   std::unique_ptr<authn::Authenticator> authenticator_;
+  std::shared_ptr<authz::RbacRules> rbac_;
   std::unique_ptr<authz::Authorizer> authorizer_;
   std::unique_ptr<client::Client> loopback_;
   const std::shared_ptr<metrics::RequestMetrics> request_metrics_ = std::make_shared<metrics::RequestMetrics>();

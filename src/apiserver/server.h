@@ -26,6 +26,21 @@
 
 namespace knarr::apiserver {
 
+// Another server that is asked, described by a kubeconfig file.
+struct WebhookOptions {
+  std::string config_file, version = "v1beta1";
+};
+
+struct OidcOptions {
+  std::string issuer_url, client_id, ca_file;
+  std::string username_claim = "sub", username_prefix, groups_claim, groups_prefix;
+  std::vector<std::string> signing_algs = {"RS256"}, required_claims;  // NAME=VALUE
+};
+
+struct RequestHeaderOptions {
+  std::vector<std::string> allowed_names, username_headers, group_headers, extra_headers_prefix;
+};
+
 struct Options {
   std::string service_cidr = "10.96.0.0/12";
   std::string node_port_range = "30000-32767";
@@ -39,7 +54,14 @@ struct Options {
   std::string kubelet_client_cert_file, kubelet_client_key_file, kubelet_ca_file;
   std::string token_auth_file;
   bool anonymous_auth = true;
+  RequestHeaderOptions requestheader;
+  std::vector<std::string> api_audiences;      // empty: the issuer
+  OidcOptions oidc;
+  WebhookOptions token_webhook, authorization_webhook;
+  Duration token_webhook_ttl = std::chrono::minutes(2);
+  Duration authorization_webhook_allowed_ttl = std::chrono::minutes(5), authorization_webhook_denied_ttl = std::chrono::seconds(30);
   std::string authorization_mode = "AlwaysAllow";
+  std::string authorization_policy_file;       // of the mode ABAC
   int64_t event_ttl_seconds = 3600;
   std::vector<std::string> enable_admission_plugins, disable_admission_plugins;
   std::vector<std::string> runtime_config;

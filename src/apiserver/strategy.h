@@ -36,6 +36,8 @@ struct WriteContext {
 struct Strategy {
   std::string_view group, plural;   // of every version of the resource
 
+  // Whether this user may write this object at all, after mutating admission and before validation; old_object null on create.
+  Task<Status> (*may_write)(WriteContext& context, const void* object, const void* old_object) = nullptr;
   // Fills unset fields as upstream's versioned defaulting does, on every decode from a client (create, update, patch result).
   void (*defaults)(void* object) = nullptr;
   void (*prepare_create)(WriteContext& context, void* object) = nullptr;

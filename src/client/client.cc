@@ -243,6 +243,20 @@ Task<Result<schema::Object>> Client::patch_object(const schema::Resource& resour
   co_return decode_object(response->headers.get("Content-Type"), response->body, answer);
 }
 
+Task<Result<schema::Object>> Client::apply_object(const schema::Resource& resource, ObjectRef ref, std::string body, std::string field_manager) {
+  const schema::Type& answer = answer_type(resource, nullptr);
+  ApiRequest request = make_request("PATCH", resource_path(resource, ref.namespace_, ref.name), accept_of(resource, answer, false));
+  Query query(request.target);
+  query.add("fieldManager", field_manager);
+  query.add("force", "true");
+  request.content_type = patch_content_type(PatchType::kApply);
+  request.body = std::move(body);
+  std::shared_ptr<Transport> transport = transport_;
+  auto response = co_await successful(std::move(transport), std::move(request));
+  if (!response.ok()) co_return response.status();
+  co_return decode_object(response->headers.get("Content-Type"), response->body, answer);
+}
+
 Task<Status> Client::delete_object(const schema::Resource& resource, ObjectRef ref, DeleteOptions options) {
   ApiRequest request = make_request("DELETE", resource_path(resource, ref.namespace_, ref.name), std::string(kJsonType));
   request.content_type = kJsonType;

@@ -28,6 +28,7 @@ struct ApiRequest {
   std::string body;
   std::string bearer_token;  // in place of the transport's own credentials; "" = those
   std::string user_agent;    // User-Agent; what stands before '/' is the default field manager
+  Duration timeout{};        // until the head of the answer; 0 = the transport's
 };
 
 struct ApiResponse {
@@ -112,6 +113,8 @@ class Client {
   Task<Result<schema::Object>> patch_object(const schema::Resource& resource, ObjectRef ref, PatchType patch_type, std::string patch,
                                             std::string subresource);
   Task<Result<schema::Object>> patch_object(const schema::Resource& resource, ObjectRef ref, PatchType patch_type, std::string patch);
+  // Server-side apply, forced, by a field manager of this name.
+  Task<Result<schema::Object>> apply_object(const schema::Resource& resource, ObjectRef ref, std::string body, std::string field_manager);
   Task<Status> delete_object(const schema::Resource& resource, ObjectRef ref, DeleteOptions options);
   Task<Status> delete_object(const schema::Resource& resource, ObjectRef ref);
   Task<Status> delete_collection(const schema::Resource& resource, std::string ns, DeleteOptions options, ListOptions list);

@@ -64,6 +64,7 @@ class HttpTransport final : public Transport {
   net::ClientRequest convert(ApiRequest request) {
     net::ClientRequest out;
     out.method = std::move(request.method);
+    out.timeout = request.timeout > Duration::zero() ? request.timeout : kHeadTimeout;
     out.target = prefix_ + request.target;
     out.headers.add("Accept", request.accept);
     if (!request.content_type.empty()) out.headers.add("Content-Type", request.content_type);

@@ -167,6 +167,11 @@ Task<Status> InformerCore::Impl::follow(std::shared_ptr<Impl> self) {
   if (!opened.ok()) co_return opened.status();
   std::unique_ptr<WatchStream> stream = std::move(*opened);
   self->watch = stream.get();
+  // Also when this coroutine is dropped while it waits.
+  struct Forget {
+    Impl* impl;
+    ~Forget() { impl->watch = nullptr; }
+  } forget{self.get()};
   MonoTime begun = Clock::real().mono();
   bool any = false;
   Status end;
@@ -181,7 +186,6 @@ Task<Status> InformerCore::Impl::follow(std::shared_ptr<Impl> self) {
     end = self->apply(std::move(*event));
     if (!end.ok() || self->stopped) break;
   }
-  self->watch = nullptr;
   if (end.ok() && !any && !self->stopped && Clock::real().mono() - begun < std::chrono::seconds(1))
     end = Status::make(503, "ServiceUnavailable", "very short watch: unexpected watch close");
   co_return end;

@@ -26,6 +26,8 @@ class ComponentApp : public CLI::App {
     set_version_flag("--version", std::string("Kubernetes ") + kKubernetesVersion);
     // klog's comma separated lists and Go's booleans: --anonymous-auth=false.
     option_defaults()->delimiter(',');
+    // As pflag: a flag given again replaces what it said before (lists grow).
+    option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
 
   // Upstream flags that mean nothing here (a limit that is not needed, a cache that does not exist): taken, so that the same command line

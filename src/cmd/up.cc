@@ -175,12 +175,14 @@ class Cluster {
     options.tls.cert_file = files_.apiserver_cert;
     options.tls.key_file = files_.apiserver_key;
     options.tls.client_ca_file = files_.ca_cert;
+    options.tls.announced_ca_file = files_.front_proxy_ca_cert;
     apiserver::Options& api = options.api;
     api.advertise_address = options_.node_ip;
     api.service_cidr = options_.service_cidr;
     api.authorization_mode = "Node,RBAC";
     api.client_ca_file = files_.ca_cert;
     api.requestheader_client_ca_file = files_.front_proxy_ca_cert;
+    api.requestheader = {{"front-proxy-client"}, {"X-Remote-User"}, {"X-Remote-Group"}, {"X-Remote-Extra-"}};
     api.service_account_key_file = files_.service_account_public_key;
     api.service_account_signing_key_file = files_.service_account_key;
     api.kubelet_client_cert_file = files_.kubelet_client_cert;

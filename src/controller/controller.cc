@@ -21,6 +21,7 @@ constexpr ControllerEntry kControllers[] = {
     {"resourcequota-controller", "resourcequota", start_resourcequota},
     {"persistentvolumeclaim-protection-controller", "pvc-protection", start_pvc_protection},
     {"persistentvolume-protection-controller", "pv-protection", start_pv_protection},
+    {"clusterrole-aggregation-controller", "clusterrole-aggregation", start_clusterrole_aggregation},
     {"pod-garbage-collector-controller", "podgc", start_podgc},
     {"node-ipam-controller", "nodeipam", start_nodeipam},
     {"node-lifecycle-controller", "nodelifecycle", start_nodelifecycle},

@@ -56,6 +56,7 @@ class ControllerContext : public std::enable_shared_from_this<ControllerContext>
   ControllerContext(client::Client& client, client::InformerFactory& informers, const Clock& clock, Executor executor, Options options)
       : client(client), informers(informers), clock(clock), executor(std::move(executor)), options(std::move(options)) {}
 
+
   client::Client& client;
   client::InformerFactory& informers;
   const Clock& clock;
@@ -111,6 +112,7 @@ std::string_view service_account_of(std::string_view controller);
 
 // One each; in the file of that name.
 void start_namespace(const ContextPtr& context);
+void start_clusterrole_aggregation(const ContextPtr& context);
 void start_serviceaccount(const ContextPtr& context);
 void start_root_ca_cert_publisher(const ContextPtr& context);
 void start_deployment(const ContextPtr& context);

@@ -11,11 +11,12 @@
 namespace knarr::net {
 
 struct TlsServerOptions {
-  std::string cert_file, key_file;  // PEM; or
-  std::string cert_pem, key_pem;
-  bool may_come_later = false;  // cert_file: connections are refused until it is there
-  std::string client_ca_pem;   // or client_ca_file
-  std::string client_ca_file;  // "" = do not ask for client certificates; else ask, do not require
+  std::string cert_file, key_file;               // PEM
+  std::string client_ca_file;                    // "" = do not ask for client certificates; else ask, do not require
+  std::string cert_pem, key_pem, client_ca_pem;  // in place of the files
+  // More CAs whose certificates clients may show. They are not verified by these: whoever reads Peer::certificates does that.
+  std::string announced_ca_file;
+  bool may_come_later = false;                   // cert_file: connections are refused until it is there
 };
 struct TlsClientOptions {
   std::string ca_file, ca_pem;      // one of them; both empty = system roots

@@ -148,7 +148,7 @@ Result<SslPtr> ReloadingContext::make_ssl() {
 }
 
 TlsServerContext::TlsServerContext(TlsServerOptions options)
-    : ReloadingContext(non_empty({options.cert_file, options.key_file, options.client_ca_file})),
+    : ReloadingContext(non_empty({options.cert_file, options.key_file, options.client_ca_file, options.announced_ca_file})),
       options_(std::move(options)) {}
 
 Result<SslContextPtr> TlsServerContext::build() const {
@@ -164,12 +164,19 @@ Result<SslContextPtr> TlsServerContext::build() const {
     const char* file = options_.client_ca_file.c_str();
     if (SSL_CTX_load_verify_locations(context.get(), file, nullptr) != 1)
       return Status::error(take_openssl_errors("CA bundle")).with_context(options_.client_ca_file);
-    if (STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(file))
-      SSL_CTX_set_client_CA_list(context.get(), names);
   } else if (!options_.client_ca_pem.empty()) {
     TRY(trust_pem(context.get(), options_.client_ca_pem));
   }
-  if (!options_.client_ca_file.empty() || !options_.client_ca_pem.empty()) {
+  if (!options_.client_ca_file.empty() || !options_.client_ca_pem.empty() || !options_.announced_ca_file.empty()) {
+    SSL_CTX_set_client_CA_list(context.get(), sk_X509_NAME_new_null());
+    for (const std::string& file : {options_.client_ca_file, options_.announced_ca_file}) {
+      STACK_OF(X509_NAME)* names = file.empty() ? nullptr : SSL_load_client_CA_file(file.c_str());
+      while (names != nullptr && sk_X509_NAME_num(names) > 0) {
+        X509_NAME* name = sk_X509_NAME_pop(names);
+        sk_X509_NAME_push(SSL_CTX_get_client_CA_list(context.get()), name);
+      }
+      sk_X509_NAME_free(names);
+    }
     SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, accept_any);
     SSL_CTX_set_verify_depth(context.get(), 8);
   }

@@ -69,7 +69,7 @@ start_apiserver() { # upstream|knarr FLAGS...
   start apiserver "${program[@]}" "${store[@]}" --secure-port=6443 --bind-address=0.0.0.0 --advertise-address=$HOST --client-ca-file="$PKI/ca.crt" \
     --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key" --service-account-key-file="$PKI/sa.pub" \
     --service-account-signing-key-file="$PKI/sa.key" --service-account-issuer=https://kubernetes.default.svc.cluster.local \
-    --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --service-cluster-ip-range=10.96.0.0/16 \
+    --authorization-mode="${AUTHORIZATION_MODE:-Node,RBAC}" --enable-admission-plugins=NodeRestriction --service-cluster-ip-range=10.96.0.0/16 \
     --kubelet-client-certificate="$PKI/kubelet-client.crt" --kubelet-client-key="$PKI/kubelet-client.key" \
     --kubelet-preferred-address-types=InternalIP --requestheader-client-ca-file="$PKI/ca.crt" --proxy-client-cert-file="$PKI/front-proxy.crt" \
     --proxy-client-key-file="$PKI/front-proxy.key" --allow-privileged=true "$@"

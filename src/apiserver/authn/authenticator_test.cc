@@ -12,6 +12,7 @@
 
 #include "api/core_v1.h"
 #include "base/files.h"
+#include "pki/jwt.h"
 
 namespace knarr::apiserver::authn {
 namespace {
@@ -43,18 +44,7 @@ class FakeServer final : public ApiServer {
   std::map<std::string, std::shared_ptr<const schema::Object>> objects;
 };
 
-std::string base64url(std::string_view bytes) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::string out;
-  uint32_t bits = 0;
-  int count = 0;
-  for (char c : bytes) {
-    bits = bits << 8 | static_cast<uint8_t>(c);
-    for (count += 8; count >= 6; count -= 6) out += kAlphabet[bits >> (count - 6) & 63];
-  }
-  if (count > 0) out += kAlphabet[bits << (6 - count) & 63];
-  return out;
-}
+using pki::base64url;
 
 std::string sign_rs256(EVP_PKEY* key, const std::string& payload) {
   std::string text = base64url(R"({"alg":"RS256","kid":"k"})") + "." + base64url(payload);
@@ -111,39 +101,49 @@ class AuthnTest : public ::testing::Test {
   FakeServer server_;
 };
 
+Result<User> authenticate(Authenticator& authenticator, net::Request request) {
+  auto user = authenticator.authenticate_now(request);
+  return user.has_value() ? std::move(*user) : Result<User>(Status::error("another server would have to be asked"));
+}
+
 net::Request with_token(std::string_view token) {
   net::Request request;
   request.headers.add("Authorization", "Bearer " + std::string(token));
   return request;
 }
 
+bool knows(Authenticator& authenticator, std::string_view token) {
+  auto user = authenticate(authenticator, with_token(token));
+  return user.ok() && user->name != "system:anonymous";
+}
+
 TEST_F(AuthnTest, NobodyIsAnonymousIfThatIsAllowed) {
   net::Request request;
-  auto user = make()->authenticate(request);
+  auto user = authenticate(*make(), request);
   ASSERT_TRUE(user.ok());
   EXPECT_EQ(user->name, "system:anonymous");
   EXPECT_TRUE(user->in_group("system:unauthenticated"));
   server_.options_.anonymous_auth = false;
-  EXPECT_EQ(make()->authenticate(request).status().code(), 401);
+  EXPECT_EQ(authenticate(*make(), request).status().code(), 401);
 }
 
 TEST_F(AuthnTest, ServiceAccountTokensAreBoundToWhatExists) {
   auto authenticator = make();
-  auto user = authenticator->authenticate(with_token(token()));
+  auto user = authenticate(*authenticator, with_token(token()));
   ASSERT_TRUE(user.ok());
   EXPECT_EQ(user->name, "system:serviceaccount:ns:bot");
   EXPECT_EQ(user->uid, "account-uid");
   EXPECT_TRUE(user->in_group("system:serviceaccounts:ns"));
   EXPECT_TRUE(user->in_group("system:authenticated"));
   EXPECT_EQ(user->extra["authentication.kubernetes.io/pod-name"], std::vector<std::string>{"p"});
-  EXPECT_EQ(authenticator->authenticate(with_token(token("other"))).status().code(), 401);
-  EXPECT_EQ(authenticator->authenticate(with_token(token("account-uid", "other"))).status().code(), 401);
+  EXPECT_EQ(authenticate(*authenticator, with_token(token("other"))).status().code(), 401);
+  EXPECT_EQ(authenticate(*authenticator, with_token(token("account-uid", "other"))).status().code(), 401);
 }
 
 TEST_F(AuthnTest, ServiceAccountTokensExpireAndNameTheirAudience) {
   auto authenticator = make();
-  EXPECT_FALSE(authenticator->authenticate(with_token(token("account-uid", "pod-uid", 1'699'999'000))).ok());
-  EXPECT_FALSE(authenticator->authenticate(with_token(token("account-uid", "pod-uid", 1'700'003'600, "elsewhere"))).ok());
+  EXPECT_FALSE(authenticate(*authenticator, with_token(token("account-uid", "pod-uid", 1'699'999'000))).ok());
+  EXPECT_FALSE(authenticate(*authenticator, with_token(token("account-uid", "pod-uid", 1'700'003'600, "elsewhere"))).ok());
 }
 
 TEST_F(AuthnTest, ForgedTokensAreRefused) {
@@ -151,27 +151,37 @@ TEST_F(AuthnTest, ForgedTokensAreRefused) {
   std::string good = token();
   size_t dot = good.rfind('.');
   // Each of these differs from a good token in one place.
-  EXPECT_FALSE(authenticator->authenticate_token(good.substr(0, dot)).has_value());
-  EXPECT_FALSE(authenticator->authenticate_token(good.substr(0, dot + 1)).has_value());
+  EXPECT_FALSE(knows(*authenticator, good.substr(0, dot)));
+  EXPECT_FALSE(knows(*authenticator, good.substr(0, dot + 1)));
   std::string changed = good;
   changed[dot - 10] = changed[dot - 10] == 'A' ? 'B' : 'A';
-  EXPECT_FALSE(authenticator->authenticate_token(changed).has_value());
+  EXPECT_FALSE(knows(*authenticator, changed));
   std::string unsigned_token = base64url(R"({"alg":"none"})") + good.substr(good.find('.'), dot - good.find('.') + 1);
-  EXPECT_FALSE(authenticator->authenticate_token(unsigned_token).has_value());
-  EXPECT_FALSE(authenticator->authenticate_token("").has_value());
-  EXPECT_FALSE(authenticator->authenticate_token("...").has_value());
-  EXPECT_TRUE(authenticator->authenticate_token(good).has_value());
+  EXPECT_FALSE(knows(*authenticator, unsigned_token));
+  EXPECT_FALSE(knows(*authenticator, ""));
+  EXPECT_FALSE(knows(*authenticator, "..."));
+  EXPECT_TRUE(knows(*authenticator, good));
 }
 
 TEST_F(AuthnTest, TokenFileGivesNamesAndGroups) {
   ASSERT_TRUE(write_file(folder_ + "/tokens", "secret,alice,u1,\"g1,g2\"\nother,bob,u2\n").ok());
   server_.options_.token_auth_file = folder_ + "/tokens";
   auto authenticator = make();
-  auto user = authenticator->authenticate(with_token("secret"));
+  auto user = authenticate(*authenticator, with_token("secret"));
   ASSERT_TRUE(user.ok());
   EXPECT_EQ(user->name, "alice");
   EXPECT_EQ(user->groups, (std::vector<std::string>{"g1", "g2", "system:authenticated"}));
-  EXPECT_EQ(authenticator->authenticate(with_token("wrong")).status().code(), 401);
+  EXPECT_EQ(authenticate(*authenticator, with_token("wrong")).status().code(), 401);
+}
+
+TEST_F(AuthnTest, BrowsersShowTokensAsAWebSocketProtocol) {
+  ASSERT_TRUE(write_file(folder_ + "/tokens", "secret,alice,u1\n").ok());
+  server_.options_.token_auth_file = folder_ + "/tokens";
+  net::Request request;
+  request.headers.add("Sec-WebSocket-Protocol", "v4.channel.k8s.io, base64url.bearer.authorization.k8s.io." + base64url("secret"));
+  auto user = authenticate(*make(), request);
+  ASSERT_TRUE(user.ok());
+  EXPECT_EQ(user->name, "alice");
 }
 
 TEST_F(AuthnTest, BootstrapTokensComeFromSecrets) {
@@ -186,13 +196,13 @@ TEST_F(AuthnTest, BootstrapTokensComeFromSecrets) {
   secret.data["expiration"] = "2023-11-14T22:14:00Z";  // 40 s after the clock's time
   server_.put(secret);
   auto authenticator = make();
-  auto user = authenticator->authenticate(with_token("abcdef.0123456789abcdef"));
+  auto user = authenticate(*authenticator, with_token("abcdef.0123456789abcdef"));
   ASSERT_TRUE(user.ok());
   EXPECT_EQ(user->name, "system:bootstrap:abcdef");
   EXPECT_EQ(user->groups, (std::vector<std::string>{"system:bootstrappers", "system:bootstrappers:kubeadm", "system:authenticated"}));
-  EXPECT_FALSE(authenticator->authenticate(with_token("abcdef.0123456789abcdee")).ok());
+  EXPECT_FALSE(authenticate(*authenticator, with_token("abcdef.0123456789abcdee")).ok());
   server_.clock_.advance(std::chrono::seconds(41));
-  EXPECT_FALSE(authenticator->authenticate(with_token("abcdef.0123456789abcdef")).ok());
+  EXPECT_FALSE(authenticate(*authenticator, with_token("abcdef.0123456789abcdef")).ok());
 }
 
 TEST_F(AuthnTest, CertificatesNameUserAndGroups) {
@@ -217,15 +227,16 @@ TEST_F(AuthnTest, CertificatesNameUserAndGroups) {
   X509_free(certificate);
   net::Request request;
   peer.certificate_verified = true;
+  server_.options_.client_ca_file = "the CA that has verified it";
   request.peer = std::make_shared<net::Peer>(peer);
   auto authenticator = make();
-  auto user = authenticator->authenticate(request);
+  auto user = authenticate(*authenticator, request);
   ASSERT_TRUE(user.ok());
   EXPECT_EQ(user->name, "admin");
   EXPECT_EQ(user->groups, (std::vector<std::string>{"system:masters", "second", "system:authenticated"}));
   peer.certificate_verified = false;
   request.peer = std::make_shared<net::Peer>(peer);
-  EXPECT_EQ(authenticator->authenticate(request).status().code(), 401);
+  EXPECT_EQ(authenticate(*authenticator, request).status().code(), 401);
   EXPECT_FALSE(user_of_certificate("rubbish").has_value());
 }
 

@@ -26,7 +26,13 @@ class BootstrapTokens final : public TokenSource {
  public:
   explicit BootstrapTokens(ApiServer& server) : server_(server) {}
 
-  std::optional<User> lookup(std::string_view token) override {
+  TokenAnswer lookup(std::string_view token, const std::vector<std::string>& audiences) override {
+    auto user = user_of(token);
+    return user.has_value() ? answer_for(std::move(*user), audiences, server_.options()) : TokenAnswer();
+  }
+
+ private:
+  std::optional<User> user_of(std::string_view token) {
     constexpr size_t kId = 6, kSecret = 16;
     if (token.size() != kId + 1 + kSecret || token[kId] != '.') return std::nullopt;
     std::string_view id = token.substr(0, kId), secret = token.substr(kId + 1);
@@ -52,7 +58,6 @@ class BootstrapTokens final : public TokenSource {
     return user;
   }
 
- private:
   ApiServer& server_;
 };
 

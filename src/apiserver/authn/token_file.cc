@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // --token-auth-file: CSV of token,user,uid[,"group1,group2"]. Read once, as upstream does.
-#include <absl/container/flat_hash_map.h>
-
 #include "apiserver/authn/authenticator.h"
 #include "base/files.h"
+#include "base/string_map.h"
 
 namespace knarr::apiserver::authn {
 namespace {
@@ -32,22 +31,23 @@ std::vector<std::string> split_csv(std::string_view line) {
 
 class TokenFile final : public TokenSource {
  public:
-  explicit TokenFile(absl::flat_hash_map<std::string, User> users) : users_(std::move(users)) {}
-  std::optional<User> lookup(std::string_view token) override {
-    auto at = users_.find(std::string(token));
-    if (at == users_.end()) return std::nullopt;
-    return at->second;
+  TokenFile(const Options& options, StringMap<User> users) : options_(options), users_(std::move(users)) {}
+  TokenAnswer lookup(std::string_view token, const std::vector<std::string>& audiences) override {
+    auto at = users_.find(token);
+    return at == users_.end() ? TokenAnswer() : answer_for(at->second, audiences, options_);
   }
 
  private:
-  const absl::flat_hash_map<std::string, User> users_;
+  const Options& options_;
+  const StringMap<User> users_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<TokenSource>> make_token_file(const std::string& path) {
+Result<std::unique_ptr<TokenSource>> make_token_file(const Options& options) {
+  const std::string& path = options.token_auth_file;
   TRY_ASSIGN(std::string text, read_file(path));
-  absl::flat_hash_map<std::string, User> users;
+  StringMap<User> users;
   std::string_view rest = text;
   while (!rest.empty()) {
     size_t end = rest.find('\n');
@@ -68,7 +68,7 @@ Result<std::unique_ptr<TokenSource>> make_token_file(const std::string& path) {
     }
     users.insert_or_assign(fields[0], std::move(user));
   }
-  return std::unique_ptr<TokenSource>(std::make_unique<TokenFile>(std::move(users)));
+  return std::unique_ptr<TokenSource>(std::make_unique<TokenFile>(options, std::move(users)));
 }
 
 }  // namespace knarr::apiserver::authn

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "api/rbac_v1.h"
 #include "apiserver/server.h"
 
 namespace knarr::apiserver {
@@ -33,6 +34,8 @@ Wanted want(T value) {
 }
 
 void add_rbac_policy(std::vector<Wanted>& wanted);
+// The rules of a ClusterRole of the policy; empty when it has none of that name.
+schema::List<api::rbac_v1::PolicyRule> cluster_role_rules(std::string_view name);
 void add_flow_control(std::vector<Wanted>& wanted);
 void add_api_services(std::vector<Wanted>& wanted);
 Status add_authentication_config(const Options& options, std::vector<Wanted>& wanted);

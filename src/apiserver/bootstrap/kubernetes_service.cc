@@ -122,10 +122,10 @@ Task<Status> reconcile_slice(ApiServer& server) {
   co_return updated.status();
 }
 
-std::string json_list(std::initializer_list<std::string_view> values) {
+std::string json_list(const std::vector<std::string>& values) {
   std::string out = "[";
-  for (std::string_view value : values)
-    out += (out.size() > 1 ? "," : "") + ("\"" + std::string(value) + "\"");
+  for (const std::string& value : values)
+    out += (out.size() > 1 ? "," : "") + ("\"" + value + "\"");
   return out + "]";
 }
 
@@ -174,10 +174,10 @@ Status add_authentication_config(const Options& options, std::vector<Wanted>& wa
   if (!options.requestheader_client_ca_file.empty()) {
     TRY_ASSIGN(std::string ca, read_file(options.requestheader_client_ca_file));
     config.data["requestheader-client-ca-file"] = ca;
-    config.data["requestheader-username-headers"] = json_list({"X-Remote-User"});
-    config.data["requestheader-group-headers"] = json_list({"X-Remote-Group"});
-    config.data["requestheader-extra-headers-prefix"] = json_list({"X-Remote-Extra-"});
-    config.data["requestheader-allowed-names"] = json_list({});
+    config.data["requestheader-username-headers"] = json_list(options.requestheader.username_headers);
+    config.data["requestheader-group-headers"] = json_list(options.requestheader.group_headers);
+    config.data["requestheader-extra-headers-prefix"] = json_list(options.requestheader.extra_headers_prefix);
+    config.data["requestheader-allowed-names"] = json_list(options.requestheader.allowed_names);
   }
   if (config.data.empty()) return {};
   wanted.push_back(want(std::move(config)));

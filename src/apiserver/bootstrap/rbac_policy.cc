@@ -179,4 +179,18 @@ void add_rbac_policy(std::vector<Wanted>& wanted) {
   }
 }
 
+schema::List<rbac::PolicyRule> cluster_role_rules(std::string_view name) {
+  schema::List<rbac::PolicyRule> rules;
+  bool inside = false;
+  for (std::string_view line : split(kRbacPolicy, '\n')) {
+    Words words = split(line, ' ');
+    if (line[0] != ' ') {
+      inside = words[0] == "clusterrole" && words[1] == name;
+    } else if (inside && words[0] != "aggregate") {
+      rules.push_back(rule_of(words));
+    }
+  }
+  return rules;
+}
+
 }  // namespace knarr::apiserver::bootstrap

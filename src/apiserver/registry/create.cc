@@ -88,6 +88,10 @@ Task<Result<WriteResult>> create(Write& write, schema::Object object) {
   Status status = co_await admit(write, AdmissionPhase::kMutate, admission::Operation::kCreate, &object, nullptr);
   if (!status.ok()) co_return status;
   dedup_owner_references(metadata_of(object), write.context.warnings, true);
+  if (write.strategy.may_write != nullptr) {
+    status = co_await write.strategy.may_write(write.context, object.data(), nullptr);
+    if (!status.ok()) co_return status;
+  }
   status = co_await prepare_create(write, object);
   if (!status.ok()) co_return status;
   auto result = co_await finish_create(write, std::move(object));

@@ -22,6 +22,7 @@ struct ObjectMeta;
 
 namespace knarr::apiserver {
 
+struct RequestContext;
 class CachedObject;
 using CachedPtr = std::shared_ptr<const CachedObject>;
 
@@ -37,5 +38,12 @@ Task<Result<std::shared_ptr<const schema::Object>>> modify_stored(ApiServer& ser
 // The same delete as the API's, for eviction: options as decoded from a DeleteOptions body.
 Task<Status> delete_stored(ApiServer& server, const schema::Resource& resource, std::string ns, std::string name, User user,
                            const api::meta_v1::DeleteOptions* options);
+
+// Admission of what is posted to a subresource with a kind of its own (an Eviction, a TokenRequest); `object` is of kind.type and may be changed.
+Task<Status> admit_posted(RequestContext& context, const schema::KindInfo& kind, void* object);
+template <class T>
+Task<Status> admit_posted(RequestContext& context, T& object) {
+  return admit_posted(context, T::kind_info(), &object);
+}
 
 }  // namespace knarr::apiserver

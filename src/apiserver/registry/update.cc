@@ -150,6 +150,10 @@ Task<Result<WriteResult>> attempt(Write& write, Update& change, CachedPtr existi
     if (!status.ok()) co_return status;
   }
   dedup_owner_references(metadata_of(*object), write.context.warnings, true);
+  if (change.door.kind == Door::kMain && write.strategy.may_write != nullptr) {
+    Status status = co_await write.strategy.may_write(write.context, object->data(), old->data());
+    if (!status.ok()) co_return status;
+  }
   CO_TRY(check_version(write, metadata_of(*object), *existing));
   CO_TRY(settle_namespace(metadata_of(*object), write.cache.resource().namespaced ? write.context.namespace_ : std::string()));
   prepare(write, change.door, *object, *old);

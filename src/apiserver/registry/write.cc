@@ -154,4 +154,20 @@ Task<Status> delete_stored(ApiServer& server, const schema::Resource& resource, 
   co_return result.status();
 }
 
+Task<Status> admit_posted(RequestContext& context, const schema::KindInfo& kind, void* object) {
+  const RequestInfo& info = context.info;
+  WriteContext write{context.server, *context.resource, context.user, context.server.clock(), info.namespace_, info.name, info.subresource, false, {}};
+  admission::Attributes attributes{write, admission::Operation::kCreate, kind, object, kind.type, nullptr};
+  for (bool mutating : {true, false}) {
+    for (const admission::Plugin* plugin : context.core.admission_plugins()) {
+      auto function = mutating ? plugin->mutate : plugin->validate;
+      if (function == nullptr) continue;
+      Status status = co_await function(attributes);
+      if (!status.ok()) co_return status;
+    }
+  }
+  for (std::string& warning : write.warnings) context.warnings.push_back(std::move(warning));
+  co_return Status();
+}
+
 }  // namespace knarr::apiserver

@@ -2,6 +2,8 @@
 #include "apiserver/storage/continue_token.h"
 
 #include "apiserver/errors.h"
+#include "pki/jwt.h"
+#include "pki/jwt_verify.h"
 #include "schema/json.h"
 
 namespace knarr::apiserver {
@@ -9,35 +11,6 @@ namespace {
 
 constexpr std::string_view kVersion = "meta.k8s.io/v1";
 constexpr size_t kMaxTokenBytes = 4096;
-constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-std::string base64url(std::string_view bytes) {
-  std::string out;
-  uint32_t bits = 0;
-  int count = 0;
-  for (char c : bytes) {
-    bits = bits << 8 | static_cast<uint8_t>(c);
-    for (count += 8; count >= 6; count -= 6) out += kAlphabet[bits >> (count - 6) & 63];
-  }
-  if (count > 0) out += kAlphabet[bits << (6 - count) & 63];
-  return out;
-}
-
-bool base64url_decode(std::string_view text, std::string* out) {
-  uint32_t bits = 0;
-  int count = 0;
-  for (char c : text) {
-    size_t value = kAlphabet.find(c);
-    if (value == std::string_view::npos) return false;
-    bits = bits << 6 | static_cast<uint32_t>(value);
-    count += 6;
-    if (count >= 8) {
-      count -= 8;
-      *out += static_cast<char>(bits >> count & 0xFF);
-    }
-  }
-  return text.size() % 4 != 1;
-}
 
 Status invalid(std::string_view detail) { return bad_request("continue key is not valid" + std::string(detail)); }
 
@@ -58,13 +31,13 @@ bool clean(std::string_view key) {
 std::string encode_continue(const ContinueToken& token) {
   std::string text = R"({"v":"meta.k8s.io/v1","rv":)" + std::to_string(token.revision) + R"(,"start":)";
   json::write_string(text, token.start);
-  return base64url(text + "}");
+  return pki::base64url(text + "}");
 }
 
 Result<ContinueToken> decode_continue(std::string_view text) {
-  std::string decoded;
-  if (text.size() > kMaxTokenBytes || !base64url_decode(text, &decoded)) return invalid(": illegal base64 data");
-  auto value = json::parse(decoded);
+  auto decoded = text.size() > kMaxTokenBytes ? std::nullopt : pki::base64url_decode(text);
+  if (!decoded.has_value()) return invalid(": illegal base64 data");
+  auto value = json::parse(*decoded);
   if (!value.ok()) return invalid(": " + std::string(value.status().message()));
   if (value->at({"v"}).as_string() != kVersion)
     return invalid(": server does not recognize this encoded version " + value->at({"v"}).as_string());

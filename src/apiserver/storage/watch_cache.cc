@@ -106,6 +106,7 @@ Task<Status> WatchCache::load() {
     objects_ = std::move(objects);
     ring_floor_ = request.revision;
     revision_.store(request.revision, std::memory_order_release);
+    changes_.store(1, std::memory_order_release);
   }
   sync();
   co_return Status();
@@ -200,7 +201,10 @@ void WatchCache::apply(const std::vector<EventPtr>& events, int64_t progress) {
         ++ring_start_;
       }
     }
-    if (!events.empty()) snapshots_.clear();
+    if (!events.empty()) {
+      snapshots_.clear();
+      changes_.fetch_add(events.size(), std::memory_order_release);
+    }
     revision_.store(std::max(progress, revision_.load(std::memory_order_relaxed)), std::memory_order_release);
     if (events.empty()) return;
     // A waiter whom these events do not concern skips them here, so that it does not fall off the ring asleep.

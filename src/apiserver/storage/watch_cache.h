@@ -71,6 +71,8 @@ class WatchCache : public std::enable_shared_from_this<WatchCache> {
   const std::string& prefix() const { return prefix_; }
   std::string store_key(std::string_view ns, std::string_view name) const;
   int64_t revision() const { return revision_.load(std::memory_order_acquire); }
+  // Grows with every change of an object: what is derived from them is up to date while it stays the same. 1 after load().
+  uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 
   CachedPtr get(std::string_view ns, std::string_view name) const;
 
@@ -114,6 +116,7 @@ class WatchCache : public std::enable_shared_from_this<WatchCache> {
   const std::string prefix_;
   const Executor executor_;
   std::atomic<int64_t> revision_{0};
+  std::atomic<uint64_t> changes_{0};
   std::atomic<bool> wake_posted_{false};
 
   std::mutex sync_mutex_;

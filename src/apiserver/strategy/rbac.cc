@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Strategies of roles, clusterroles and their bindings.
 #include "api/rbac_v1.h"
+#include "apiserver/authz/escalation.h"
 #include "apiserver/strategy/strategies.h"
 #include "apiserver/strategy/table_defaults.h"
 #include "apiserver/strategy/validators.h"
@@ -140,18 +141,21 @@ Messages check_name(std::string_view name, bool prefix) { return check_path_segm
 constexpr Strategy kStrategies[] = {
     {.group = kGroup,
      .plural = "roles",
+     .may_write = &authz::may_write_role,
      .validate = erase_validate<&validate_role>,
      .validate_update = erase_validate_update<&validate_role_update>,
      .name_problems = &check_name,
      .allow_create_on_update = true},
     {.group = kGroup,
      .plural = "clusterroles",
+     .may_write = &authz::may_write_cluster_role,
      .validate = erase_validate<&validate_cluster_role>,
      .validate_update = erase_validate_update<&validate_cluster_role_update>,
      .name_problems = &check_name,
      .allow_create_on_update = true},
     {.group = kGroup,
      .plural = "rolebindings",
+     .may_write = &authz::may_write_role_binding,
      .defaults = erase_defaults<&default_role_binding>,
      .validate = erase_validate<&validate_role_binding>,
      .validate_update = erase_validate_update<&validate_role_binding_update>,
@@ -159,6 +163,7 @@ constexpr Strategy kStrategies[] = {
      .allow_create_on_update = true},
     {.group = kGroup,
      .plural = "clusterrolebindings",
+     .may_write = &authz::may_write_cluster_role_binding,
      .defaults = erase_defaults<&default_cluster_binding>,
      .validate = erase_validate<&validate_cluster_binding>,
      .validate_update = erase_validate_update<&validate_cluster_binding_update>,

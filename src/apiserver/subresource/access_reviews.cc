@@ -79,7 +79,7 @@ User user_of(const SubjectAccessReviewSpec& spec) {
   return user;
 }
 
-SubjectAccessReviewStatus decide(RequestContext& context, const User& user, const ResourceAttributes* resource, const NonResourceAttributes* other) {
+Task<SubjectAccessReviewStatus> decide(RequestContext& context, const User& user, const ResourceAttributes* resource, const NonResourceAttributes* other) {
   authz::Attributes attributes{user, resource != nullptr ? resource->verb.view() : other->verb.view()};
   if (resource != nullptr) {
     attributes.is_resource = true;
@@ -92,13 +92,13 @@ SubjectAccessReviewStatus decide(RequestContext& context, const User& user, cons
   } else {
     attributes.path = other->path;
   }
-  std::string reason;
-  authz::Decision decision = context.core.authorizer().authorize(attributes, &reason);
+  authz::Verdict verdict = co_await authz::decide(context.core.authorizer(), attributes);
   SubjectAccessReviewStatus status;
-  status.allowed = decision == authz::Decision::kAllow;
-  status.denied = decision == authz::Decision::kDeny;
-  status.reason = reason;
-  return status;
+  status.allowed = verdict.decision == authz::Decision::kAllow;
+  status.denied = verdict.decision == authz::Decision::kDeny;
+  status.reason = verdict.reason;
+  status.evaluation_error = verdict.error;
+  co_return status;
 }
 
 User subject_of(const RequestContext&, const SubjectAccessReviewSpec& spec) { return user_of(spec); }
@@ -115,7 +115,9 @@ Task<Status> answer(RequestContext& context) {
   // Upstream has lost the kind's name by this point.
   if (!errors.empty()) co_return invalid_status("authorization.k8s.io", "", "", errors);
   User subject = subject_of(context, review->spec);
-  review->status = decide(context, subject, review->spec.resource_attributes.get(), review->spec.non_resource_attributes.get());
+  const ResourceAttributes* resource = review->spec.resource_attributes.get();
+  const NonResourceAttributes* other = review->spec.non_resource_attributes.get();
+  review->status = co_await decide(context, subject, resource, other);
   Status status = co_await respond_object(context, 201, *review);
   co_return status;
 }

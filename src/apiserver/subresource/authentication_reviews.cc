@@ -49,16 +49,16 @@ Task<Status> review_token(RequestContext& context) {
   if (review->spec.token.empty()) co_return bad_request("token is required for TokenReview in authentication");
   std::vector<std::string> audiences;
   for (const auto& audience : review->spec.audiences) audiences.push_back(audience.str());
-  if (audiences.empty()) audiences.push_back(context.server.options().service_account_issuer);
-  std::vector<std::string> matched;
-  auto user = context.core.authenticator().authenticate_token_for(review->spec.token, audiences, &matched);
+  if (audiences.empty()) audiences = authn::own_audiences(context.server.options());
+  std::string token = review->spec.token.str();
+  authn::TokenAnswer answer = co_await context.core.authenticator().authenticate_token(std::move(token), std::move(audiences));
   review->status = {};
-  if (user.has_value()) {
+  if (answer.user.has_value()) {
     review->status.authenticated = true;
-    review->status.user = user_info(*user);
-    for (const std::string& audience : matched) review->status.audiences.push_back(audience);
+    review->status.user = user_info(*answer.user);
+    for (const std::string& audience : answer.audiences) review->status.audiences.push_back(audience);
   } else {
-    review->status.error = "invalid bearer token";
+    review->status.error = answer.error.empty() ? std::string("invalid bearer token") : answer.error;
   }
   Status status = co_await respond_object(context, 201, *review);
   co_return status;

@@ -243,6 +243,8 @@ Task<Status> create_eviction(RequestContext& context) {
   CO_TRY(expect_create_of_one(context));
   auto eviction = co_await read_eviction(context);
   if (!eviction.ok()) co_return eviction.status();
+  Status admitted = co_await admit_posted(context, *eviction);
+  CO_TRY(admitted);
   if (!(eviction->metadata.name == context.info.name)) co_return bad_request("name in URL does not match name in Eviction object");
   CO_TRY_ASSIGN(bool dry_run, query_dry_run(context));
   CO_TRY_ASSIGN(DeleteOptions original, delete_options(*eviction, dry_run));

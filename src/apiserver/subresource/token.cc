@@ -9,6 +9,7 @@
 #include "apiserver/context.h"
 #include "apiserver/errors.h"
 #include "apiserver/field_errors.h"
+#include "apiserver/registry/registry.h"
 #include "base/files.h"
 #include "pki/jwt.h"
 #include "schema/json.h"
@@ -156,6 +157,8 @@ Status issue(RequestContext& context, TokenRequest& request) {
 Task<Status> create_token(RequestContext& context) {
   auto request = co_await read_object<TokenRequest>(context);
   if (!request.ok()) co_return request.status();
+  Status admitted = co_await admit_posted(context, *request);
+  CO_TRY(admitted);
   CO_TRY(issue(context, *request));
   Status status = co_await respond_object(context, 201, *request);
   co_return status;

@@ -18,31 +18,36 @@ bool is_request(const Attributes& a, std::string_view subresource) {
          a.context.subresource == subresource;
 }
 
-// By the signer's full name, or by all of its domain.
-bool may(const Attributes& a, std::string_view verb, std::string_view signer) {
+Task<bool> allowed(const Attributes& a, std::string_view verb, std::string_view name) {
+  authz::Attributes asked{.user = a.context.user,
+                          .verb = verb,
+                          .is_resource = true,
+                          .group = "certificates.k8s.io",
+                          .version = "*",
+                          .resource = "signers",
+                          .subresource = {},
+                          .namespace_ = {},
+                          .name = name,
+                          .path = {}};
   auto& authorizer = static_cast<Core&>(server_of(a)).authorizer();
-  auto allowed = [&](std::string_view name) {
-    std::string reason;
-    authz::Attributes asked{.user = a.context.user,
-                            .verb = verb,
-                            .is_resource = true,
-                            .group = "certificates.k8s.io",
-                            .version = "*",
-                            .resource = "signers",
-                            .subresource = {},
-                            .namespace_ = {},
-                            .name = name,
-                            .path = {}};
-    return authorizer.authorize(asked, &reason) == authz::Decision::kAllow;
-  };
+  authz::Verdict verdict = co_await authz::decide(authorizer, asked);
+  co_return verdict.decision == authz::Decision::kAllow;
+}
+
+// By the signer's full name, or by all of its domain.
+Task<bool> may(const Attributes& a, std::string_view verb, std::string_view signer) {
+  bool by_name = co_await allowed(a, verb, signer);
+  if (by_name) co_return true;
   std::string domain = std::string(signer.substr(0, signer.find('/'))) + "/*";
-  return allowed(signer) || allowed(domain);
+  bool by_domain = co_await allowed(a, verb, domain);
+  co_return by_domain;
 }
 
 Task<Status> check_approval(Attributes& a) {
   const auto* old = old_as<Request>(a);
   if (!is_request(a, "approval") || old == nullptr) co_return Status();
-  if (!may(a, "approve", old->spec.signer_name))
+  bool approves = co_await may(a, "approve", old->spec.signer_name);
+  if (!approves)
     co_return forbid(a, "user not permitted to approve requests with signerName " +
                             quoted(old->spec.signer_name));
   co_return Status();
@@ -54,7 +59,8 @@ Task<Status> check_signing(Attributes& a) {
   if (now->status.certificate == old->status.certificate &&
       now->status.conditions == old->status.conditions)
     co_return Status();
-  if (!may(a, "sign", old->spec.signer_name))
+  bool signs = co_await may(a, "sign", old->spec.signer_name);
+  if (!signs)
     co_return forbid(
         a, "user not permitted to sign requests with signerName " + quoted(old->spec.signer_name));
   co_return Status();

@@ -27,6 +27,7 @@ std::span<const Plugin> plugins() {
       namespace_lifecycle(),
       limit_ranger(),
       service_account(),
+      node_restriction(),
       node_taint(),
       pod_security_standards(),
       priority(),

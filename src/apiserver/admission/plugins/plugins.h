@@ -37,6 +37,7 @@ Status forbid(const Attributes& attributes, std::string_view detail);
 Plugin namespace_lifecycle();
 Plugin limit_ranger();
 Plugin service_account();
+Plugin node_restriction();
 Plugin node_taint();
 Plugin pod_security_standards();
 Plugin priority();
