@@ -128,11 +128,13 @@ Task<Status> Core::start() {
   Status written = co_await bootstrap_cluster(*this);
   if (!written.ok()) co_return written.with_context("writing what a new cluster needs");
   ready_ = true;
+  if (store_->shared()) spawn(executor_, keep_shared_state(this));
   co_return Status();
 }
 
 Task<void> Core::stop() {
   stopping_ = true;
+  if (store_->shared() && ready_) co_await leave_shared_state(*this);
   std::vector<std::pair<Executor, std::weak_ptr<CacheWatch>>> watches;
   {
     std::lock_guard lock(watches_mutex_);
