@@ -21,12 +21,7 @@ all_objects() { # FILE [FLAGS]
   kinds=$(kubectl "$@" api-resources --verbs=list -o name | grep -vE '^(componentstatuses|events\.events)' | sort)
   kubectl "$@" get "$(paste -sd, <<< "$kinds")" --all-namespaces -o json | jq -S '.items | sort_by(.apiVersion, .kind, .metadata.namespace, .metadata.name)' > "$file"
 }
-# What differs between two such files, but for what servers write about themselves.
-differences() {
-  diff <(jq -c '.[]' "$1" | grep -v '"name":"kubernetes"\|extension-apiserver-authentication\|"holderIdentity":"apiserver-') \
-    <(jq -c '.[]' "$2" | grep -v '"name":"kubernetes"\|extension-apiserver-authentication\|"holderIdentity":"apiserver-') | cut -c1-600
-}
-made() { kubectl get "$1" --all-namespaces -l made-by=interchange --no-headers | wc -l; }
+differences() { python3 tests/interchange/object_diff.py "$1" "$2"; }
 
 python3 tests/interchange/etcd_objects.py "$SANDBOX/objects" 6
 kubectl create -f "$SANDBOX/objects/namespaces.json" > /dev/null

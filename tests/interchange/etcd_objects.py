@@ -91,7 +91,9 @@ def main(folder, files):
                             NAMESPACES[i % len(NAMESPACES)], {"annotations": {"number": str(i)}}))
     folder = pathlib.Path(folder)
     folder.mkdir(exist_ok=True)
-    names = {"apiVersion": "v1", "kind": "List", "items": [make("Namespace", "v1", name) for name in NAMESPACES]}
+    # Pods ask for their namespace's account, which no controller makes here.
+    names = {"apiVersion": "v1", "kind": "List", "items": [make("Namespace", "v1", name) for name in NAMESPACES] +
+             [make("ServiceAccount", "v1", "default", None, name) for name in NAMESPACES]}
     (folder / "namespaces.json").write_text(json.dumps(names))
     for part in range(files):
         (folder / f"part-{part}.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects[part::files]}))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apiserver/storage/stored_value.h"
 
+#include "apiserver/strategy.h"
 #include "schema/codec.h"
 
 namespace knarr::apiserver {
@@ -18,16 +19,21 @@ Bytes encode_stored(const schema::Resource& resource, const void* object) {
   return Bytes::copy(text);
 }
 
-Result<std::string_view> open_stored(const schema::Resource& resource, std::string_view value, std::string& buffer) {
-  if (!value.starts_with('{')) {
+Status open_stored(const schema::Resource& resource, std::string_view value, bool complete, StoredMessage& out) {
+  bool json = value.starts_with('{');
+  if (!json) {
     TRY_ASSIGN(schema::Envelope envelope, schema::open_envelope(value));
-    return envelope.raw;
+    out.view = envelope.raw;
   }
-  schema::Object object(*resource.type);
-  TRY(schema::decode_json(value, *resource.type, object.data()));
-  buffer.clear();
-  schema::encode_proto(buffer, *resource.type, object.data());
-  return std::string_view(buffer);
+  auto defaults = complete ? find_strategy(resource.group, resource.plural).defaults : nullptr;
+  if (!json && defaults == nullptr) return {};
+  auto object = std::make_shared<schema::Object>(*resource.type);
+  TRY(json ? schema::decode_json(value, *resource.type, object->data()) : schema::decode_proto(out.view, *resource.type, object->data()));
+  if (defaults != nullptr) defaults(object->data());
+  schema::encode_proto(out.made, *resource.type, object->data());
+  out.view = out.made;
+  out.decoded = std::move(object);
+  return {};
 }
 
 }  // namespace knarr::apiserver

@@ -61,9 +61,10 @@ std::string WatchCache::store_key(std::string_view ns, std::string_view name) co
 }
 
 Result<CachedPtr> WatchCache::from_entry(const store::Entry& entry) const {
-  std::string buffer;
-  TRY_ASSIGN(std::string_view message, open_stored(resource(), entry.value.view(), buffer));
-  return CachedObject::make(plan_, entry.key.substr(prefix_.size()), entry.mod_revision, entry.create_revision, message);
+  StoredMessage message;
+  TRY(open_stored(resource(), entry.value.view(), store_->shared(), message));
+  return CachedObject::make(plan_, entry.key.substr(prefix_.size()), entry.mod_revision, entry.create_revision, message.view,
+                            std::move(message.decoded));
 }
 
 Task<Result<WatchCache::Contents>> WatchCache::read_all() {
@@ -193,15 +194,15 @@ Result<EventPtr> WatchCache::make_event(const store::Event& event, bool known_pr
   auto made = std::make_shared<CacheEvent>();
   made->revision = event.revision;
   std::string key = event.key.substr(prefix_.size());
-  std::string buffer;
   if (known_previous) {
     std::lock_guard lock(mutex_);
     auto at = objects_.find(std::string_view(key));
     if (at != objects_.end()) made->previous = *at;
   } else if (!event.previous.is_null()) {
-    TRY_ASSIGN(std::string_view before, open_stored(resource(), event.previous.view(), buffer));
+    StoredMessage before;
+    TRY(open_stored(resource(), event.previous.view(), store_->shared(), before));
     // Its own revision is not recorded; selection and deletion, all it is for, do not need it.
-    TRY_ASSIGN(made->previous, CachedObject::make(plan_, key, event.create_revision, event.create_revision, before));
+    TRY_ASSIGN(made->previous, CachedObject::make(plan_, key, event.create_revision, event.create_revision, before.view, std::move(before.decoded)));
   }
   if (event.kind == store::Event::Kind::kDelete) {
     if (made->previous == nullptr) return EventPtr();
@@ -209,9 +210,12 @@ Result<EventPtr> WatchCache::make_event(const store::Event& event, bool known_pr
     made->object = made->previous->at_revision(event.revision);
     return EventPtr(std::move(made));
   }
-  auto message = open_stored(resource(), event.value.view(), buffer);
-  if (!message.ok()) return decode_failure(event.key, message.status());
-  auto object = CachedObject::make(plan_, std::move(key), event.revision, event.create_revision, *message, take_expected(event.value));
+  auto expected = take_expected(event.value);
+  StoredMessage message;
+  Status opened = open_stored(resource(), event.value.view(), store_->shared() && expected == nullptr, message);
+  if (!opened.ok()) return decode_failure(event.key, opened);
+  auto object = CachedObject::make(plan_, std::move(key), event.revision, event.create_revision, message.view,
+                                   expected != nullptr ? std::move(expected) : std::move(message.decoded));
   if (!object.ok()) return decode_failure(event.key, object.status());
   made->object = std::move(*object);
   return EventPtr(std::move(made));
