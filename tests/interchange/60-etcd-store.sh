@@ -23,16 +23,19 @@ all_objects() { # FILE [FLAGS]
 }
 differences() { python3 tests/interchange/object_diff.py "$1" "$2"; }
 
-python3 tests/interchange/etcd_objects.py "$SANDBOX/objects" 6
-kubectl create -f "$SANDBOX/objects/namespaces.json" > /dev/null
-creators=()
-for part in "$SANDBOX"/objects/part-*.json; do
-  kubectl create -f "$part" > "$part.log" 2>&1 &
-  creators+=($!)
-done
-wait "${creators[@]}"
-grep -h Error "$SANDBOX"/objects/*.log | head -5
-expect "upstream made 2000 objects" 0 2000 bash -c "cat $SANDBOX/objects/part-*.log | grep -c ' created$'"
+create_objects() { # PREFIX ROUNDS TOTAL; prints how many were made
+  local dir=$SANDBOX/objects-$1 creators=()
+  python3 tests/interchange/etcd_objects.py "$dir" 6 "$@"
+  kubectl apply -f "$dir/namespaces.json" > /dev/null 2>&1
+  for part in "$dir"/part-*.json; do
+    kubectl create -f "$part" > "$part.log" 2>&1 &
+    creators+=($!)
+  done
+  wait "${creators[@]}"
+  grep -h Error "$dir"/*.log | head -5
+  cat "$dir"/*.log | grep -c ' created$'
+}
+expect "upstream made 2000 objects" 0 2000 create_objects upstream 48 2000
 all_objects "$SANDBOX/upstream.json"
 stop_part apiserver
 
@@ -46,8 +49,8 @@ taken=$(cluster_ips | head -3 | tail -1)
 expect "an IP that upstream gave is taken" 0 1 bash -c "kubectl create service clusterip thief --tcp=80 --clusterip=$taken 2>&1 | grep -c 'already allocated'"
 for i in 1 2 3 4 5 6; do kubectl create service nodeport ours-$i --tcp=80 > /dev/null; done
 kubectl create configmap ours --from-literal=key=value > /dev/null
-kubectl label configmap -n team-0 config-0 touched-by=ours > /dev/null
-kubectl delete configmap -n team-1 config-1 > /dev/null
+kubectl label configmap -n team-0 upstream-config-0 touched-by=ours > /dev/null
+kubectl delete configmap -n team-1 upstream-config-1 > /dev/null
 kubectl create deployment ours --image=x --replicas=0 > /dev/null
 kubectl create -f - > /dev/null << 'Y'
 apiVersion: v1
@@ -56,6 +59,10 @@ metadata: {name: ours}
 involvedObject: {kind: Pod, name: none, namespace: default}
 reason: Tested
 Y
+expect "ours made 200 objects" 0 200 create_objects ours 6 200
+kinds=$(kubectl api-resources --verbs=update --namespaced -o name | grep -v '^events\.events' | paste -sd,)
+expect "ours changes an object of each kind" 0 22 bash -c "kubectl label '$kinds' -n team-5 -l made-by=interchange touched-by=ours | grep -c ' labeled$'"
+expect "keys and versions are upstream's" 0 "" python3 tests/interchange/etcd_layout.py
 expect "an event has a lease" 0 true bash -c 'test "$(etcdctl get /registry/events/default/ours -w json | jq ".kvs[0].lease // 0")" != 0 && echo true'
 all_objects "$SANDBOX/ours.json"
 stop_part apiserver

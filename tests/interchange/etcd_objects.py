@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""etcd_objects.py FOLDER FILES: manifests of 2,000 objects of every kind that a cluster without nodes takes, spread over that many files."""
+"""etcd_objects.py FOLDER FILES PREFIX ROUNDS TOTAL: manifests of objects of every kind that a cluster without nodes takes, spread over that many
+files: each namespaced kind ROUNDS times, each other kind 8 times at most, ConfigMaps up to the total. All names begin with PREFIX."""
 import json
 import pathlib
 import sys
@@ -23,15 +24,15 @@ def template(labels):
     return {"metadata": {"labels": labels}, "spec": {"containers": [container], "automountServiceAccountToken": False}}
 
 
-def namespaced(i, ns):
+def namespaced(prefix, i, ns):
     """One of each kind; ConfigMaps fill up the rest."""
-    name, labels = f"object-{i}", {"app": f"object-{i}"}
+    name, labels = f"{prefix}-{i}", {"app": f"{prefix}-{i}"}
     selector = {"selector": {"matchLabels": labels}, "template": template(labels)}
     yield make("Secret", "v1", name, {"type": "Opaque", "data": {"key": "AAECA/8="}}, ns)
     yield make("ServiceAccount", "v1", name, None, ns)
     kind = ["ClusterIP", "NodePort", "LoadBalancer"][i % 3]
     yield make("Service", "v1", name, {"spec": {"type": kind, "selector": labels, "ports": [{"port": 80, "targetPort": "http"}]}}, ns)
-    yield make("Endpoints", "v1", f"by-hand-{i}", {"subsets": [{"addresses": [{"ip": f"192.0.2.{i % 250 + 1}"}], "ports": [{"port": 80}]}]}, ns)
+    yield make("Endpoints", "v1", f"{prefix}-by-hand-{i}", {"subsets": [{"addresses": [{"ip": f"192.0.2.{i % 250 + 1}"}], "ports": [{"port": 80}]}]}, ns)
     yield make("Pod", "v1", name, {"spec": template(labels)["spec"]}, ns)
     yield make("ReplicationController", "v1", name, {"spec": {"replicas": 0, "selector": labels, "template": template(labels)}}, ns)
     yield make("PersistentVolumeClaim", "v1", name, {"spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "none",
@@ -66,8 +67,8 @@ def namespaced(i, ns):
     yield make("LimitRange", "v1", name, {"spec": {"limits": [{"type": "PersistentVolumeClaim", "max": {"storage": "8Gi"}}]}}, ns)
 
 
-def clusterwide(i):
-    name = f"object-{i}"
+def clusterwide(prefix, i):
+    name = f"{prefix}-{i}"
     yield make("PersistentVolume", "v1", name, {"spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}}})
     yield make("StorageClass", "storage.k8s.io/v1", name, {"provisioner": "example.org/none"})
     yield make("PriorityClass", "scheduling.k8s.io/v1", name, {"value": i, "description": "none"})
@@ -80,14 +81,14 @@ def clusterwide(i):
     yield make("Node", "v1", name, {"spec": {"podCIDR": f"10.{i}.0.0/24"}})
 
 
-def main(folder, files):
+def main(folder, files, prefix, rounds, total):
     objects = []
-    for i in range(48):
-        objects += namespaced(i, NAMESPACES[i % len(NAMESPACES)])
-    for i in range(8):
-        objects += clusterwide(i)
-    for i in range(2000 - len(objects)):
-        objects.append(make("ConfigMap", "v1", f"config-{i}", {"data": {"key": "x" * (i % 900), "unicode": "äöü €"}, "binaryData": {"b": "AAH/"}},
+    for i in range(rounds):
+        objects += namespaced(prefix, i, NAMESPACES[i % len(NAMESPACES)])
+    for i in range(min(rounds, 8)):
+        objects += clusterwide(prefix, i)
+    for i in range(total - len(objects)):
+        objects.append(make("ConfigMap", "v1", f"{prefix}-config-{i}", {"data": {"key": "x" * (i % 900), "unicode": "äöü €"}, "binaryData": {"b": "AAH/"}},
                             NAMESPACES[i % len(NAMESPACES)], {"annotations": {"number": str(i)}}))
     folder = pathlib.Path(folder)
     folder.mkdir(exist_ok=True)
@@ -100,4 +101,4 @@ def main(folder, files):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
