@@ -58,7 +58,9 @@ def namespaced(prefix, i, ns):
                 "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": ns}]}, ns)
     yield make("Lease", "coordination.k8s.io/v1", name, {"spec": {"holderIdentity": "me", "leaseDurationSeconds": 15,
                                                                   "renewTime": "2024-01-02T03:04:05.678901Z"}}, ns)
-    yield make("EndpointSlice", "discovery.k8s.io/v1", name, {"addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.9"]}],
+    yield make("EndpointSlice", "discovery.k8s.io/v1", name, {"addressType": "IPv4", "endpoints": [{
+        "addresses": ["192.0.2.9"], "zone": "z1", "nodeName": "n1", "hints": {"forZones": [{"name": "z1"}]}, "conditions": {"ready": True},
+        "deprecatedTopology": {"a": "b"}}, {"addresses": ["192.0.2.10"]}],
                                                               "ports": [{"port": 80, "protocol": "TCP"}]}, ns)
     yield make("ControllerRevision", "apps/v1", name, {"revision": 3, "data": {"spec": {"any": ["thing", 1, 2.5, None, True]}}}, ns)
     yield make("Event", "v1", name, {"involvedObject": {"kind": "Pod", "name": name, "namespace": ns}, "reason": "Tested", "message": "an event",
