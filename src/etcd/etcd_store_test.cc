@@ -4,12 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <map>
 #include <set>
 
 #include "etcd/compactor.h"
 #include "etcd/test_etcd.h"
 #include "etcd/wire.h"
+#include "net/test_certs.h"
 #include "store/store_suite.h"
 
 namespace knarr::etcd {
@@ -289,6 +291,42 @@ TEST(EtcdMembers, RefusesWhatIsNoAddress) {
   EXPECT_EQ(Members::make(context.get_executor(), options).status().code(), 400);
   options.servers = {"https://"};
   EXPECT_EQ(Members::make(context.get_executor(), options).status().code(), 400);
+}
+
+// etcd demands a certificate of its clients.
+TEST(EtcdTls, CertificatesOfBothSidesAreChecked) {
+  if (etcd_of_path().empty()) GTEST_SKIP() << "no etcd here (Debian: etcd-server)";
+  store::TempDir dir;
+  net::TestCa ca, stranger("stranger");
+  auto file = [&](const std::string& name, const std::string& text) {
+    std::string path = dir.path() + "/" + name;
+    std::ofstream(path) << text;
+    return path;
+  };
+  net::TestCert server = ca.issue("etcd", "DNS:localhost,IP:127.0.0.1"), client = ca.issue("apiserver", "");
+  std::string ca_file = file("ca.crt", ca.pem());
+  EtcdProcess etcd(etcd_of_path(), "https",
+                   {"--cert-file=" + file("server.crt", server.cert_pem), "--key-file=" + file("server.key", server.key_pem),
+                    "--trusted-ca-file=" + ca_file, "--client-cert-auth"});
+  EtcdOptions options = options_for(etcd);
+  options.members.ca_file = ca_file;
+  options.members.cert_file = file("client.crt", client.cert_pem);
+  options.members.key_file = file("client.key", client.key_pem);
+  std::shared_ptr<Store> store = open_store(options);
+  ASSERT_NE(store, nullptr);
+  auto written = run_task(store->write(put_request("/k", "v")));
+  EXPECT_TRUE(written.ok() && written->succeeded);
+
+  options.members.call_timeout = std::chrono::seconds(1);
+  EtcdOptions without = options;
+  without.members.cert_file = without.members.key_file = "";
+  EXPECT_FALSE(run_task(open_etcd_store(without)).ok());
+  EtcdOptions elsewhere = options;
+  elsewhere.members.ca_file = file("stranger.crt", stranger.pem());
+  EXPECT_FALSE(run_task(open_etcd_store(elsewhere)).ok());
+  EtcdOptions nowhere = options;
+  nowhere.members.ca_file = dir.path() + "/missing";
+  EXPECT_FALSE(run_task(open_etcd_store(nowhere)).ok());
 }
 
 TEST_F(EtcdStoreTest, GoesToTheNextMemberWhenOneIsGone) {
