@@ -17,13 +17,13 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Each module, and what it may include beside itself. base knows nothing; components meet through client/ only.
 LAYERS = {
     "base": set(), "net": {"base"}, "schema": {"base"}, "pki": {"base"}, "store": {"base"}, "quota": {"base", "schema"},
-    "client": {"base", "net", "schema"},
+    "client": {"base", "net", "schema"}, "etcd": {"base", "net", "schema", "store"},
     "apiserver": {"base", "net", "schema", "pki", "store", "client", "quota"},
     "controller": {"base", "net", "schema", "pki", "client", "quota"},
     "scheduler": {"base", "net", "schema", "client"},
     "kubelet": {"base", "net", "schema", "pki", "client"},
     "proxy": {"base", "net", "schema", "client"},
-    "cmd": {"base", "net", "schema", "pki", "store", "client", "apiserver", "controller", "scheduler", "kubelet", "proxy"},
+    "cmd": {"base", "net", "schema", "pki", "store", "etcd", "client", "apiserver", "controller", "scheduler", "kubelet", "proxy"},
 }
 HEAVY = re.compile(r'#include <(boost/beast|boost/asio/(?!awaitable|any_io_executor)|boost/asio\.hpp|openssl/|spdlog/|fmt/format|CLI/|regex>|'
                    r'iostream>|nghttp2/|lmdb\.h|simdjson|yaml\.h)')

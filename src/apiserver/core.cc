@@ -77,6 +77,18 @@ void warn_of_deprecation(RequestContext& context) {
   }
 }
 
+// Whether an answer must know everything that other servers on the same store have answered before: as upstream, all but creations (which compare
+// when they write) and reads that name a revision they are content with.
+bool needs_latest(const RequestContext& context) {
+  const RequestInfo& info = context.info;
+  if (info.verb == "create") return !info.subresource.empty();
+  std::string_view revision;
+  for (const auto& [name, value] : context.query)
+    if (name == "resourceVersion") revision = value;
+  if (info.verb == "get" || info.verb == "list") return revision != "0";
+  return info.verb != "watch" || revision.empty();
+}
+
 }  // namespace
 
 Core::Core(Executor executor, std::shared_ptr<store::Store> store, const Clock& clock, Options options)
@@ -87,7 +99,7 @@ Core::Core(Executor executor, std::shared_ptr<store::Store> store, const Clock& 
     if (resource.list_type == nullptr || (resource.verbs & schema::kList) == 0 || (resource.verbs & schema::kCreate) == 0) continue;
     const schema::Resource& stored = storage_resource(resource);
     auto& cache = caches_[&stored];
-    if (cache == nullptr) cache = std::make_shared<WatchCache>(store_, stored, executor_);
+    if (cache == nullptr) cache = std::make_shared<WatchCache>(store_, stored, executor_, options_.storage_prefix);
   }
   for (const admission::Plugin& plugin : admission::plugins()) {
     bool on = (plugin.on_by_default || contains(options_.enable_admission_plugins, plugin.name)) &&
@@ -120,11 +132,13 @@ Task<Status> Core::start() {
   Status written = co_await bootstrap_cluster(*this);
   if (!written.ok()) co_return written.with_context("writing what a new cluster needs");
   ready_ = true;
+  if (store_->shared()) spawn(executor_, keep_shared_state(this));
   co_return Status();
 }
 
 Task<void> Core::stop() {
   stopping_ = true;
+  if (store_->shared() && ready_) co_await leave_shared_state(*this);
   std::vector<std::pair<Executor, std::weak_ptr<CacheWatch>>> watches;
   {
     std::lock_guard lock(watches_mutex_);
@@ -232,6 +246,10 @@ Task<Status> Core::dispatch(RequestContext& context) {
   context.resource = schema::find_resource(info.group, info.version, info.resource);
   if (context.resource == nullptr || !is_on(options_, *context.resource)) co_return generic_not_found();
   warn_of_deprecation(context);
+  if (store_->shared() && needs_latest(context)) {
+    Status latest = co_await store_->catch_up();
+    if (!latest.ok()) co_return latest;
+  }
   // Namespaced objects are only reached through their namespace, and the other way round.
   bool single = !info.parts.empty() && info.parts.size() >= 2;
   if (context.resource->namespaced && info.namespace_.empty() && (single || info.verb == "create")) {

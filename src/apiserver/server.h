@@ -42,6 +42,7 @@ struct RequestHeaderOptions {
 };
 
 struct Options {
+  std::string storage_prefix = "/registry";    // what the keys in the store begin with
   std::string service_cidr = "10.96.0.0/12";
   std::string node_port_range = "30000-32767";
   std::string advertise_address;               // of the `kubernetes` Service's endpoint

@@ -2,6 +2,7 @@
 #include "cmd/commands.h"
 #include "cmd/flags.h"
 #include "cmd/serve_api.h"
+#include "schema/time.h"
 
 namespace knarr::cmd {
 namespace {
@@ -50,11 +51,17 @@ int kube_apiserver_main(int argc, char** argv) {
   ApiServingOptions options;
   options.store_dir = "/var/lib/knarr/apiserver";
   std::string bind_address = "0.0.0.0";
-  std::vector<std::string> etcd_servers;
+  etcd::EtcdOptions& etcd = options.etcd;
   apiserver::Options& api = options.api;
   int port = 6443;
-  app.add_option("--data-dir", options.store_dir, "directory of the embedded store");
-  app.add_option("--etcd-servers", etcd_servers, "not available yet: the store is embedded (--data-dir)");
+  app.add_option("--data-dir", options.store_dir, "directory of the embedded store, which is used without --etcd-servers");
+  app.add_option("--etcd-servers", etcd.members.servers, "members of the etcd cluster (scheme://host:port, comma separated)");
+  app.add_option("--etcd-prefix", api.storage_prefix, "what all keys begin with");
+  app.add_option("--etcd-cafile", etcd.members.ca_file, "CA of etcd's certificates");
+  app.add_option("--etcd-certfile", etcd.members.cert_file, "client certificate towards etcd");
+  app.add_option("--etcd-keyfile", etcd.members.key_file, "its key");
+  std::string compaction_interval = "5m0s";
+  app.add_option("--etcd-compaction-interval", compaction_interval, "how often history is forgotten; 0 leaves it to others");
   app.add_option("--secure-port", port, "port of HTTPS")->check(CLI::Range(0, 65535));
   app.add_option("--bind-address", bind_address, "address to listen on");
   app.add_option("--advertise-address", api.advertise_address, "address of the kubernetes Service's endpoint");
@@ -82,15 +89,21 @@ int kube_apiserver_main(int argc, char** argv) {
   app.add_option("--enable-admission-plugins", api.enable_admission_plugins, "beside those that are on");
   app.add_option("--disable-admission-plugins", api.disable_admission_plugins, "of those that are on");
   app.add_option("--runtime-config", api.runtime_config, "API versions to turn on or off");
-  app.accept({"allow-privileged", "enable-bootstrap-token-auth", "etcd-cafile", "etcd-certfile", "etcd-keyfile", "proxy-client-cert-file",
+  app.accept({"allow-privileged", "enable-bootstrap-token-auth", "etcd-count-metric-poll-period", "etcd-db-metric-poll-interval", "etcd-healthcheck-timeout",
+              "etcd-readycheck-timeout", "storage-backend", "storage-media-type", "lease-reuse-duration-seconds", "apiserver-count", "proxy-client-cert-file",
               "proxy-client-key-file", "kubelet-preferred-address-types", "max-requests-inflight", "max-mutating-requests-inflight",
               "enable-aggregator-routing", "profiling", "feature-gates"});
   CLI11_PARSE(app, argc, argv);
   app.apply_logging();
-  if (!etcd_servers.empty()) {
-    std::fprintf(stderr, "error: --etcd-servers: this version keeps its own store; give --data-dir instead\n");
+  while (api.storage_prefix.ends_with('/')) api.storage_prefix.pop_back();
+  if (!api.storage_prefix.starts_with('/')) api.storage_prefix.insert(0, "/");
+  etcd.prefix = api.storage_prefix + "/";
+  auto interval = schema::parse_duration(compaction_interval);
+  if (!interval.ok()) {
+    std::fprintf(stderr, "error: --etcd-compaction-interval: %s\n", std::string(interval.status().message()).c_str());
     return 2;
   }
+  etcd.compaction_interval = Duration(*interval);
   // As upstream: who may do everything must at least say who it is.
   if (api.authorization_mode == "AlwaysAllow" && api.anonymous_auth) {
     log_warning("AnonymousAuth is not allowed with the AlwaysAllow authorizer. Resetting AnonymousAuth to false. You should use a different authorizer");

@@ -2,12 +2,24 @@
 #include "cmd/serve_api.h"
 
 #include "base/files.h"
+#include "store/embedded_store.h"
 
 namespace knarr::cmd {
 namespace {
 
 Task<void> forward(apiserver::ApiServer* api, net::Request* request, net::ResponseWriter* writer) {
   return api->serve(*request, *writer);
+}
+
+Task<Result<std::shared_ptr<store::Store>>> open_embedded(std::string dir, const Clock* clock) {
+  CO_TRY(make_dirs(dir, 0700));
+  store::EmbeddedOptions options;
+  options.dir = dir + "/store";
+  options.clock = clock;
+  auto opened = store::open_embedded_store(std::move(options));
+  if (!opened.ok()) co_return opened.status();
+  std::shared_ptr<store::Store> store = std::move(*opened);
+  co_return store;
 }
 
 uint16_t port_of(const std::string& address) {
@@ -19,13 +31,13 @@ uint16_t port_of(const std::string& address) {
 
 Task<Result<std::shared_ptr<ApiServing>>> serve_api(const EventLoops* loops, const Clock* clock, ApiServingOptions options) {
   auto serving = std::make_shared<ApiServing>();
-  CO_TRY(make_dirs(options.store_dir, 0700));
-  store::EmbeddedOptions store_options;
-  store_options.dir = options.store_dir + "/store";
-  store_options.clock = clock;
-  auto store = store::open_embedded_store(std::move(store_options));
-  if (!store.ok()) co_return store.status();
-  serving->store = std::move(*store);
+  etcd::EtcdOptions etcd = options.etcd;
+  etcd.clock = clock;
+  std::string dir = options.store_dir;
+  auto store = etcd.members.servers.empty() ? open_embedded(std::move(dir), clock) : etcd::open_etcd_store(std::move(etcd));
+  auto opened = co_await std::move(store);
+  if (!opened.ok()) co_return opened.status();
+  serving->store = std::move(*opened);
   options.api.secure_port = port_of(options.listen);
   serving->api = apiserver::make_api_server(loops->main(), serving->store, *clock, options.api);
   serving->api->local_components = std::move(options.components);

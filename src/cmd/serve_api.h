@@ -10,14 +10,15 @@
 #include "apiserver/server.h"
 #include "base/clock.h"
 #include "cmd/event_loops.h"
+#include "etcd/etcd_store.h"
 #include "net/server.h"
 #include "net/tls.h"
-#include "store/embedded_store.h"
+#include "store/store.h"
 
 namespace knarr::cmd {
 
 struct ApiServing {
-  std::shared_ptr<store::EmbeddedStore> store;
+  std::shared_ptr<store::Store> store;
   std::unique_ptr<apiserver::ApiServer> api;
   std::unique_ptr<net::Server> listener;
   uint16_t port = 0;
@@ -26,6 +27,8 @@ struct ApiServing {
 };
 
 struct ApiServingOptions {
+  // The store: in etcd when its members are named, else embedded in this directory.
+  etcd::EtcdOptions etcd;
   std::string store_dir;
   std::string listen;               // "0.0.0.0:6443"
   net::TlsServerOptions tls;

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "store/snapshot.h"
-
 namespace knarr::store {
 namespace {
 
@@ -15,10 +13,10 @@ size_t weight(const Event& event) { return event.key.size() + event.value.size()
 }  // namespace
 
 EventRing::EventRing(Limits limits, int64_t revision)
-    : limits_(limits), revision_(revision), logged_(revision) {}
+    : limits_(limits), revision_(revision), floor_(revision), logged_(revision) {}
 
 void EventRing::append(EventPtr event) {
-  KNARR_CHECK(events_.empty() || event->revision == events_.back()->revision + 1);
+  KNARR_CHECK(events_.empty() || event->revision >= events_.back()->revision);
   bytes_ += weight(*event);
   events_.push_back(std::move(event));
 }
@@ -27,8 +25,14 @@ void EventRing::trim() {
   while (events_.size() > 1 && (events_.size() > limits_.events || bytes_ > limits_.bytes)) {
     if (events_.front()->revision > logged_) return;
     bytes_ -= weight(*events_.front());
+    floor_ = events_.front()->revision;
     events_.pop_front();
   }
+}
+
+std::deque<EventRing::EventPtr>::const_iterator EventRing::after(int64_t revision) const {
+  return std::partition_point(events_.begin(), events_.end(),
+                              [&](const EventPtr& event) { return event->revision <= revision; });
 }
 
 void EventRing::set_logged(int64_t revision) {
@@ -37,7 +41,7 @@ void EventRing::set_logged(int64_t revision) {
   trim();
 }
 
-void EventRing::publish(std::vector<EventPtr> events) {
+void EventRing::publish(std::vector<EventPtr> events, int64_t revision) {
   std::vector<std::shared_ptr<Subscriber>> woken;
   {
     std::lock_guard lock(mutex_);
@@ -56,16 +60,33 @@ void EventRing::publish(std::vector<EventPtr> events) {
       revision_.store(event->revision, std::memory_order_release);
       append(std::move(event));
     }
+    if (revision > this->revision()) revision_.store(revision, std::memory_order_release);
     trim();
+  }
+  for (auto& subscriber : woken) call_wake(*subscriber);
+}
+
+void EventRing::restart(int64_t revision) {
+  std::vector<std::shared_ptr<Subscriber>> woken;
+  {
+    std::lock_guard lock(mutex_);
+    woken.swap(armed_);
+    for (auto& subscriber : woken) {
+      subscriber->armed_ = false;
+      subscriber->cursor_ = std::max(subscriber->cursor_, this->revision());
+    }
+    events_.clear();
+    bytes_ = 0;
+    floor_ = revision;
+    revision_.store(revision, std::memory_order_release);
   }
   for (auto& subscriber : woken) call_wake(*subscriber);
 }
 
 Bytes EventRing::value_at(int64_t revision) const {
   std::lock_guard lock(mutex_);
-  if (events_.empty() || revision < events_.front()->revision) return {};
-  size_t index = static_cast<size_t>(revision - events_.front()->revision);
-  return index < events_.size() ? events_[index]->value : Bytes();
+  auto at = after(revision - 1);
+  return at != events_.end() && (*at)->revision == revision ? (*at)->value : Bytes();
 }
 
 void EventRing::close() {
@@ -106,18 +127,19 @@ EventRing::Batch EventRing::poll(const std::shared_ptr<Subscriber>& subscriber, 
     cursor = std::max(cursor, revision);
     return batch;
   }
-  int64_t first = events_.empty() ? revision + 1 : events_.front()->revision;
-  if (cursor + 1 < first) {
+  if (cursor < floor_) {
     batch.behind = true;
     batch.cursor = cursor;
-    batch.until = first - 1;
+    batch.until = floor_;
     return batch;
   }
-  while (cursor < revision && batch.events.size() < max) {
-    const EventPtr& event = events_[static_cast<size_t>(cursor + 1 - first)];
-    ++cursor;
+  for (auto at = after(cursor); at != events_.end(); ++at) {
+    const EventPtr& event = *at;
+    if (batch.events.size() >= max && event->revision != cursor) break;
+    cursor = event->revision;
     if (in_range(event->key, subscriber->start, subscriber->end)) batch.events.push_back(event);
   }
+  if (batch.events.size() < max) cursor = std::max(cursor, revision);
   if (batch.events.empty()) arm(subscriber);
   return batch;
 }

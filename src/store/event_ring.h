@@ -3,9 +3,10 @@
 //
 // A subscriber that has seen everything is *armed*: it costs nothing until an event in its range is
 // published, and counts as being up to date all the while. The event disarms it, moves its cursor
-// to just before that event, and wakes it once. Revisions are consecutive: one event each. One
-// mutex, held for a scan of at most the ring; publish() is called by the writer thread alone,
-// everything else by any thread.
+// to just before that event, and wakes it once. Revisions never fall; those of other writers may be
+// missing, and one may have several events, which no poll and no limit tears apart. One mutex, held
+// for a scan of at most the ring; publish() and restart() are called by one thread alone, everything
+// else by any thread.
 #pragma once
 
 #include <atomic>
@@ -60,8 +61,11 @@ class EventRing {
   EventRing(Limits limits, int64_t revision);
 
   int64_t revision() const { return revision_.load(std::memory_order_acquire); }
-  // Wakes after the events are visible.
-  void publish(std::vector<EventPtr> events);
+  // Wakes after the events are visible. The revision becomes the last event's, or `revision` when that is higher: what
+  // changed up to there concerns nobody.
+  void publish(std::vector<EventPtr> events, int64_t revision = 0);
+  // Events up to `revision` have been missed: whoever has not been told of them by another way is `behind`. Wakes the armed.
+  void restart(int64_t revision);
   // Events after `revision` are dropped by no limit: the log does not have them yet.
   void set_logged(int64_t revision);
   // The value put at `revision`, null when the ring has dropped it.
@@ -79,6 +83,8 @@ class EventRing {
 
  private:
   void append(EventPtr event);
+  // The first event after `revision`.
+  std::deque<EventPtr>::const_iterator after(int64_t revision) const;
   void trim();
   void arm(const std::shared_ptr<Subscriber>& subscriber);
   void disarm(Subscriber& subscriber);
@@ -90,6 +96,7 @@ class EventRing {
   // Guarded by mutex_:
   std::deque<EventPtr> events_;
   size_t bytes_ = 0;
+  int64_t floor_;  // every event after it is here
   int64_t logged_;
   bool closed_ = false;
   std::vector<std::shared_ptr<Subscriber>> armed_;

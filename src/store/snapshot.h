@@ -68,8 +68,4 @@ class Snapshot {
   std::vector<Change> pending_;  // in the range, later than state_.revision
 };
 
-inline bool in_range(std::string_view key, std::string_view start, std::string_view end) {
-  return key >= start && (end.empty() || key < end);
-}
-
 }  // namespace knarr::store

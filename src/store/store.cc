@@ -3,6 +3,8 @@
 
 namespace knarr::store {
 
+Task<Status> Store::catch_up() { co_return Status(); }
+
 std::string prefix_end(std::string_view prefix) {
   std::string end(prefix);
   while (!end.empty()) {

@@ -3,7 +3,7 @@
 //
 // One counter, the revision, orders every write. A key has the revision that made it and the revision that last
 // changed it. Old revisions can be read and watched from until they are compacted away.
-// Implementations: EmbeddedStore (LMDB, this process), later the etcd v3 client.
+// Implementations: EmbeddedStore (LMDB, this process), EtcdStore (src/etcd/, beside other writers).
 // Any thread may call any method; a Task continues on its caller's executor, a watch's wake function runs on an
 // arbitrary thread. `store/store_suite.h` is the behaviour every implementation must show.
 #pragma once
@@ -76,7 +76,8 @@ class Watch {
  public:
   virtual ~Watch() = default;
   // Moves up to `max` events out, without waiting. A failure is final: 410 "Expired" when the cursor's revision has been
-  // compacted, 503 when the store is closing.
+  // compacted, 503 when the store is closing. Empty while progress() is behind the store's revision means that older
+  // history is still being fetched: the wake comes when there is some.
   virtual Result<std::vector<Event>> poll(size_t max) = 0;
   // Everything up to this revision has been delivered by poll().
   virtual int64_t progress() const = 0;
@@ -86,7 +87,13 @@ class Store {
  public:
   virtual ~Store() = default;
   virtual int64_t revision() const = 0;          // latest committed and published
+  // As far as this process knows.
   virtual int64_t compacted_revision() const = 0;
+
+  // Whether others write too. Then revision() may lag behind what they have finished, until catch_up().
+  virtual bool shared() const { return false; }
+  // Returns once revision() and the watches include every write that had been answered, to anybody, when this was called.
+  virtual Task<Status> catch_up();
 
   virtual Task<Result<Entry>> get(std::string key, int64_t revision = 0) = 0;  // mod_revision 0 when absent
   // 410 "Expired" when request.revision is compacted; 504 when it lies in the future.
@@ -102,6 +109,10 @@ class Store {
   // Forgets history at and before `revision`; the latest values stay.
   virtual Task<Status> compact(int64_t revision) = 0;
 };
+
+inline bool in_range(std::string_view key, std::string_view start, std::string_view end) {
+  return key >= start && (end.empty() || key < end);
+}
 
 // The smallest key greater than every key that has this prefix.
 std::string prefix_end(std::string_view prefix);

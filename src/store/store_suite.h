@@ -5,6 +5,7 @@
 //     Store& store();                            // a fresh, empty one at first
 //     void reopen();                             // closes it and opens the same data again
 //     void advance(std::chrono::seconds by);     // moves the store's clock, and lets it look
+//     static std::string missing();              // optional: why the tests cannot run here, "" when they can
 //   };
 //   INSTANTIATE_TYPED_TEST_SUITE_P(Mine, StoreSuite, MyBackend);
 #pragma once
@@ -81,6 +82,11 @@ template <class Backend>
 class StoreSuite : public ::testing::Test {
  public:
   Store& store() { return backend.store(); }
+  void SetUp() override {
+    if constexpr (requires { Backend::missing(); }) {
+      if (std::string why = Backend::missing(); !why.empty()) GTEST_SKIP() << why;
+    }
+  }
 
   WriteResult write(WriteRequest request) {
     Result<WriteResult> result = run_task(store().write(std::move(request)));
@@ -123,13 +129,17 @@ class StoreSuite : public ::testing::Test {
     EXPECT_TRUE(result.ok()) << result.status().message();
     return result.ok() ? std::move(*result) : nullptr;
   }
-  // Everything there is at the moment.
+  // Everything there is at the moment; waits while history is being fetched.
   std::vector<Event> drain(Watch& watch, size_t step = 100) {
     std::vector<Event> all;
-    for (;;) {
+    for (int waits = 0;;) {
       Result<std::vector<Event>> some = watch.poll(step);
       EXPECT_TRUE(some.ok()) << some.status().message();
-      if (!some.ok() || some->empty()) return all;
+      if (!some.ok()) return all;
+      if (some->empty()) {
+        if (watch.progress() >= store().revision() || ++waits > 5000) return all;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
       for (Event& event : *some) all.push_back(std::move(event));
     }
   }
@@ -478,7 +488,10 @@ TYPED_TEST_P(StoreSuite, SlowWatchMissesNothingOrExpires) {
       EXPECT_EQ(watch->poll(64).status().code(), 410) << "a failure is final";
       return;
     }
-    if (events->empty()) break;
+    if (events->empty()) {
+      if (watch->progress() >= this->store().revision()) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     for (const Event& event : *events) EXPECT_EQ(event.revision, next++);
   }
   EXPECT_EQ(next, this->store().revision() + 1);

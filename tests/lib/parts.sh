@@ -57,23 +57,26 @@ make_pki() {
 start_etcd() {
   start etcd etcd --data-dir "$SANDBOX/etcd" --quota-backend-bytes 8589934592 --log-level error
 }
-# The same flags for either; ours keeps its own store.
+# The same flags for either. Ours keeps its own store unless STORE=etcd; NAME, PORT and ADVERTISE let a second one run beside the first.
 start_apiserver() { # upstream|knarr FLAGS...
-  local whose=$1 program store
+  local whose=$1 program store name=${NAME:-apiserver} port=${PORT:-6443}
   shift
+  store=(--etcd-servers=http://127.0.0.1:2379)
   if [ "$whose" = knarr ]; then
-    program=("$KNARR" kube-apiserver) store=(--data-dir "$SANDBOX/store")
+    program=("$KNARR" kube-apiserver)
+    [ "${STORE:-}" = etcd ] || store=(--data-dir "$SANDBOX/store")
   else
-    program=("$UPSTREAM/kube-apiserver") store=(--etcd-servers=http://127.0.0.1:2379)
+    program=("$UPSTREAM/kube-apiserver")
   fi
-  start apiserver "${program[@]}" "${store[@]}" --secure-port=6443 --bind-address=0.0.0.0 --advertise-address=$HOST --client-ca-file="$PKI/ca.crt" \
+  start "$name" "${program[@]}" "${store[@]}" --secure-port="$port" --bind-address=0.0.0.0 --advertise-address="${ADVERTISE:-$HOST}" \
+    --client-ca-file="$PKI/ca.crt" \
     --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key" --service-account-key-file="$PKI/sa.pub" \
     --service-account-signing-key-file="$PKI/sa.key" --service-account-issuer=https://kubernetes.default.svc.cluster.local \
     --authorization-mode="${AUTHORIZATION_MODE:-Node,RBAC}" --enable-admission-plugins=NodeRestriction --service-cluster-ip-range=10.96.0.0/16 \
     --kubelet-client-certificate="$PKI/kubelet-client.crt" --kubelet-client-key="$PKI/kubelet-client.key" \
     --kubelet-preferred-address-types=InternalIP --requestheader-client-ca-file="$PKI/ca.crt" --proxy-client-cert-file="$PKI/front-proxy.crt" \
     --proxy-client-key-file="$PKI/front-proxy.key" --allow-privileged=true "$@"
-  wait_for 60 kubectl get --raw /readyz
+  wait_for 60 kubectl --server "https://$HOST:$port" get --raw /readyz
 }
 start_scheduler() { # upstream|knarr FLAGS...
   local program=("$UPSTREAM/kube-scheduler")

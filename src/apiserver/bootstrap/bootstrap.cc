@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apiserver/bootstrap/bootstrap.h"
+#include "apiserver/strategy/shared_ranges.h"
 
 #include <boost/asio/strand.hpp>
 
@@ -121,6 +122,8 @@ Task<Status> bootstrap_cluster(ApiServer& server) {
   status = co_await report_flow_schemas(server);
   if (!status.ok()) co_return status;
   status = co_await reconcile_kubernetes_service(server);
+  if (!status.ok() || !allocates_shared(server)) co_return status;
+  status = co_await repair_ranges(server);
   co_return status;
 }
 

@@ -16,6 +16,11 @@ namespace knarr::apiserver {
 // stay as they are, except that RBAC objects get the rules and subjects they lack (unless annotated
 // otherwise) and the `kubernetes` endpoints follow the advertised address.
 Task<Status> bootstrap_cluster(ApiServer& server);
+// What a server does from then on when others share its store: keeps the endpoints of the `kubernetes` Service those of the living servers, and
+// the ranges of IPs and ports in agreement with the Services. Until the server stops.
+Task<void> keep_shared_state(ApiServer* server);
+// This server's address is no endpoint any more.
+Task<void> leave_shared_state(ApiServer& server);
 
 namespace bootstrap {
 
@@ -43,6 +48,8 @@ Task<Status> report_api_services(ApiServer& server);  // their condition Availab
 Task<Status> report_flow_schemas(ApiServer& server);  // their condition Dangling
 void add_token_tracking(const Clock& clock, std::vector<Wanted>& wanted);
 Task<Status> reconcile_kubernetes_service(ApiServer& server);
+// Where other servers share the store: says that this one lives (a lease of 15 s) and gives the addresses of all that do. Without: its own.
+Task<Result<std::vector<std::string>>> living_servers(ApiServer& server);
 
 extern const char kRbacPolicy[];  // rbac_policy_data.cc
 

@@ -56,9 +56,11 @@ Task<Status> ensure_service(ApiServer& server) {
   co_return made.status();
 }
 
-void fill_subset(core::EndpointSubset& subset, const Options& options) {
+using Addresses = std::vector<std::string>;
+
+void fill_subset(core::EndpointSubset& subset, const Options& options, const Addresses& addresses) {
   subset.addresses.clear();
-  subset.addresses.emplace_back().ip = options.advertise_address;
+  for (const std::string& address : addresses) subset.addresses.emplace_back().ip = address;
   subset.ports.clear();
   auto& port = subset.ports.emplace_back();
   port.name = kPort;
@@ -66,7 +68,7 @@ void fill_subset(core::EndpointSubset& subset, const Options& options) {
   port.protocol = "TCP";
 }
 
-Task<Status> reconcile_endpoints(ApiServer& server) {
+Task<Status> reconcile_endpoints(ApiServer& server, const Addresses& addresses) {
   core::Endpoints wanted;
   auto existing = server.cached<core::Endpoints>(kNamespace, kName);
   if (existing != nullptr) wanted = *existing;
@@ -75,7 +77,7 @@ Task<Status> reconcile_endpoints(ApiServer& server) {
   // The mirroring controller keeps out: the slice below is written here.
   wanted.metadata.labels["endpointslice.kubernetes.io/skip-mirror"] = "true";
   wanted.subsets.clear();
-  fill_subset(wanted.subsets.emplace_back(), server.options());
+  if (!addresses.empty()) fill_subset(wanted.subsets.emplace_back(), server.options(), addresses);
   if (existing == nullptr) {
     auto made = co_await server.loopback().create(std::move(wanted));
     co_return made.status();
@@ -85,7 +87,7 @@ Task<Status> reconcile_endpoints(ApiServer& server) {
   co_return updated.status();
 }
 
-Task<Status> reconcile_slice(ApiServer& server) {
+Task<Status> reconcile_slice(ApiServer& server, const Addresses& addresses) {
   const Options& options = server.options();
   discovery::EndpointSlice wanted;
   auto existing = server.cached<discovery::EndpointSlice>(kNamespace, kName);
@@ -95,9 +97,11 @@ Task<Status> reconcile_slice(ApiServer& server) {
   wanted.metadata.labels["kubernetes.io/service-name"] = kName;
   wanted.address_type = options.advertise_address.find(':') == std::string::npos ? "IPv4" : "IPv6";
   wanted.endpoints.clear();
-  auto& endpoint = wanted.endpoints.emplace_back();
-  endpoint.addresses.emplace_back() = options.advertise_address;
-  endpoint.conditions.ready = true;
+  for (const std::string& address : addresses) {
+    auto& endpoint = wanted.endpoints.emplace_back();
+    endpoint.addresses.emplace_back() = address;
+    endpoint.conditions.ready = true;
+  }
   wanted.ports.clear();
   auto& port = wanted.ports.emplace_back();
   port.name = kPort;
@@ -148,9 +152,11 @@ Task<Status> reconcile_kubernetes_service(ApiServer& server) {
   Status status = co_await ensure_service(server);
   // Without an address to tell nobody can be sent here.
   if (!status.ok() || server.options().advertise_address.empty()) co_return status;
-  status = co_await reconcile_endpoints(server);
+  auto addresses = co_await living_servers(server);
+  if (!addresses.ok()) co_return addresses.status();
+  status = co_await reconcile_endpoints(server, *addresses);
   if (!status.ok()) co_return status;
-  status = co_await reconcile_slice(server);
+  status = co_await reconcile_slice(server, *addresses);
   co_return status;
 }
 

@@ -2,6 +2,8 @@
 #include "apiserver/discovery/health.h"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,17 +17,43 @@ namespace {
 
 enum Endpoint : uint8_t { kHealthz = 1, kLivez = 2, kReadyz = 4 };
 
+struct Facts {
+  Core& core;
+  bool store_answers;
+};
 struct Check {
   std::string_view name;
   uint8_t endpoints;
-  bool (*passes)(Core& core);
+  bool (*passes)(const Facts& facts);
 };
 
-bool always(Core&) { return true; }
-bool is_ready(Core& core) { return core.ready(); }
-// The embedded store stops the process when it cannot write; one that answers its revision is alive.
-bool store_answers(Core& core) { return core.store().revision() >= 0; }
-bool not_stopping(Core& core) { return !core.stopping(); }
+bool always(const Facts&) { return true; }
+bool is_ready(const Facts& facts) { return facts.core.ready(); }
+bool store_answers(const Facts& facts) { return facts.store_answers; }
+bool not_stopping(const Facts& facts) { return !facts.core.stopping(); }
+
+// The embedded store is alive while its process is; another one has two seconds to answer, as upstream gives it.
+struct Question {
+  explicit Question(Executor executor) : answered(std::move(executor)) {}
+  Notifier answered;
+  std::optional<Status> status;
+};
+Task<void> ask_store(Core* core, std::shared_ptr<Question> question) {
+  Status status = co_await core->store().catch_up();
+  question->status = status;
+  question->answered.notify();
+}
+Task<bool> does_store_answer(Core& core) {
+  if (!core.store().shared()) co_return true;
+  constexpr Duration kLimit = std::chrono::seconds(2);
+  Executor executor = co_await this_executor();
+  auto question = std::make_shared<Question>(executor);
+  spawn(executor, ask_store(&core, question));
+  // The task runs from this executor's queue, so it cannot have answered yet.
+  Duration limit = kLimit;
+  bool in_time = co_await question->answered.wait_for(limit);
+  co_return in_time && question->status->ok();
+}
 
 // Upstream's names; the ones that stand for loops it runs (poststarthooks) are passed once start() has done their work.
 constexpr Check kChecks[] = {
@@ -51,14 +79,14 @@ struct Report {
   bool failed = false;
 };
 
-Report run_checks(RequestContext& context, Endpoint endpoint, const std::vector<std::string_view>& excluded) {
+Report run_checks(const Facts& facts, Endpoint endpoint, const std::vector<std::string_view>& excluded) {
   Report report;
   for (const Check& check : kChecks) {
     if ((check.endpoints & endpoint) == 0) continue;
     std::string name(check.name);
     if (std::find(excluded.begin(), excluded.end(), check.name) != excluded.end()) {
       report.lines += "[+]" + name + " excluded: ok\n";
-    } else if (check.passes(context.core)) {
+    } else if (check.passes(facts)) {
       report.lines += "[+]" + name + " ok\n";
     } else {
       report.lines += "[-]" + name + " failed: reason withheld\n";
@@ -75,9 +103,11 @@ Task<Status> respond_text(RequestContext& context, int code, std::string text) {
 }
 
 Task<Status> respond_one(RequestContext& context, Endpoint endpoint, std::string name) {
+  bool answers = co_await does_store_answer(context.core);
+  Facts facts{context.core, answers};
   for (const Check& check : kChecks) {
     if (check.name != name || (check.endpoints & endpoint) == 0) continue;
-    bool passes = check.passes(context.core);
+    bool passes = check.passes(facts);
     std::string text = passes ? "ok" : "internal server error: " + name + " failed: reason withheld\n";
     Status status = co_await respond_text(context, passes ? 200 : 500, std::move(text));
     co_return status;
@@ -89,7 +119,9 @@ Task<Status> respond_all(RequestContext& context, Endpoint endpoint) {
   std::vector<std::string_view> excluded;
   for (const auto& [name, value] : context.query)
     if (name == "exclude") excluded.push_back(value);
-  Report report = run_checks(context, endpoint, excluded);
+  bool answers = co_await does_store_answer(context.core);
+  Facts facts{context.core, answers};
+  Report report = run_checks(facts, endpoint, excluded);
   std::string name(endpoint_name(endpoint));
   std::string text = "ok";
   if (report.failed) {

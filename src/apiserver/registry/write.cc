@@ -2,6 +2,7 @@
 #include "apiserver/registry/write.h"
 
 #include "apiserver/errors.h"
+#include "apiserver/storage/stored_value.h"
 #include "schema/codec.h"
 
 namespace knarr::apiserver {
@@ -10,14 +11,6 @@ namespace {
 const schema::Field* member(const schema::Type& type, std::string_view name) {
   const schema::Field* field = schema::find_field(type, name);
   return field != nullptr && field->shape == schema::Shape::kPlain && field->kind == schema::Kind::kStruct ? field : nullptr;
-}
-
-Bytes encode_stored(const schema::Resource& resource, const void* object) {
-  const schema::KindInfo* kind = schema::find_kind(resource.api_version, resource.kind);
-  KNARR_CHECK(kind != nullptr);
-  std::string text;
-  schema::encode_envelope(text, *kind, object);
-  return Bytes::copy(text);
 }
 
 std::string cache_key(const api::meta_v1::ObjectMeta& meta) {

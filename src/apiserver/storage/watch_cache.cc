@@ -4,8 +4,8 @@
 #include <boost/asio/post.hpp>
 
 #include "apiserver/errors.h"
+#include "apiserver/storage/stored_value.h"
 #include "base/log.h"
-#include "schema/codec.h"
 
 namespace knarr::apiserver {
 namespace {
@@ -29,6 +29,7 @@ struct WatchCache::Waiter {
   int64_t after = 0;      // while the watch reads history: its revision so far
   bool waiting = false;
   bool signalled = false; // events came since the last poll
+  bool history_woke = false;  // the store has found more history; its executor only
 };
 
 CachedPtr CacheEvent::previous_here() const {
@@ -47,8 +48,8 @@ bool WatchScope::concerns(const CacheEvent& event) const {
   return event.previous != nullptr && contains(*event.previous);
 }
 
-WatchCache::WatchCache(std::shared_ptr<store::Store> store, const schema::Resource& resource, Executor executor)
-    : store_(std::move(store)), plan_(resource), prefix_("/registry/" + std::string(resource.storage) + "/"), executor_(std::move(executor)) {}
+WatchCache::WatchCache(std::shared_ptr<store::Store> store, const schema::Resource& resource, Executor executor, std::string_view root)
+    : store_(std::move(store)), plan_(resource), prefix_(std::string(root) + "/" + std::string(resource.storage) + "/"), executor_(std::move(executor)) {}
 
 WatchCache::~WatchCache() = default;
 
@@ -60,12 +61,14 @@ std::string WatchCache::store_key(std::string_view ns, std::string_view name) co
 }
 
 Result<CachedPtr> WatchCache::from_entry(const store::Entry& entry) const {
-  TRY_ASSIGN(schema::Envelope envelope, schema::open_envelope(entry.value.view()));
-  return CachedObject::make(plan_, entry.key.substr(prefix_.size()), entry.mod_revision, entry.create_revision, envelope.raw);
+  StoredMessage message;
+  TRY(open_stored(resource(), entry.value.view(), store_->shared(), message));
+  return CachedObject::make(plan_, entry.key.substr(prefix_.size()), entry.mod_revision, entry.create_revision, message.view,
+                            std::move(message.decoded));
 }
 
-Task<Status> WatchCache::load() {
-  Objects objects;
+Task<Result<WatchCache::Contents>> WatchCache::read_all() {
+  Contents contents;
   store::RangeRequest request;
   request.start = prefix_;
   request.end = store::prefix_end(prefix_);
@@ -81,11 +84,16 @@ Task<Status> WatchCache::load() {
         log_error("Stored object was unreadable", {{"key", entry.key}, {"error", object.status().message()}});
         continue;
       }
-      objects.insert(std::move(*object));
+      contents.objects.insert(std::move(*object));
     }
     if (!page->more || page->entries.empty()) break;
     request.start = page->entries.back().key + '\0';
   }
+  contents.revision = request.revision;
+  co_return contents;
+}
+
+Status WatchCache::install(Contents contents) {
   std::weak_ptr<WatchCache> weak = weak_from_this();
   Executor executor = executor_;
   std::function<void()> wake = [weak, executor] {
@@ -98,18 +106,41 @@ Task<Status> WatchCache::load() {
       cache->sync();
     });
   };
-  auto source = store_->watch(prefix_, store::prefix_end(prefix_), request.revision, std::move(wake));
-  if (!source.ok()) co_return source.status();
+  TRY_ASSIGN(auto source, store_->watch(prefix_, store::prefix_end(prefix_), contents.revision, std::move(wake)));
+  std::vector<std::shared_ptr<Waiter>> woken;
   {
     std::scoped_lock lock(sync_mutex_, mutex_);
-    source_ = std::move(*source);
-    objects_ = std::move(objects);
-    ring_floor_ = request.revision;
-    revision_.store(request.revision, std::memory_order_release);
-    changes_.store(1, std::memory_order_release);
+    source_ = std::move(source);
+    objects_ = std::move(contents.objects);
+    ring_start_ += ring_.size() + 1;  // whoever was anywhere before is behind now
+    ring_.clear();
+    snapshots_.clear();
+    ring_floor_ = contents.revision;
+    revision_.store(contents.revision, std::memory_order_release);
+    changes_.fetch_add(1, std::memory_order_release);
+    woken.swap(waiting_);
+    for (auto& waiter : woken) waiter->waiting = false;
   }
+  for (auto& waiter : woken) boost::asio::post(waiter->notifier.executor(), [waiter] { waiter->notifier.notify(); });
   sync();
-  co_return Status();
+  return {};
+}
+
+Task<Status> WatchCache::load() {
+  auto contents = co_await read_all();
+  if (!contents.ok()) co_return contents.status();
+  co_return install(std::move(*contents));
+}
+
+Task<void> WatchCache::reload(std::weak_ptr<WatchCache> weak) {
+  while (auto cache = weak.lock()) {
+    Status status = co_await cache->load();
+    if (status.ok() || status.code() == 503) co_return;
+    log_warning("Reading everything anew failed", {{"prefix", cache->prefix_}, {"error", status.message()}});
+    cache.reset();
+    Duration pause = std::chrono::seconds(1);
+    co_await sleep_for(pause);
+  }
 }
 
 void WatchCache::expect(const Bytes& value, std::shared_ptr<const schema::Object> decoded) {
@@ -139,9 +170,10 @@ void WatchCache::sync() {
   while (true) {
     auto polled = source_->poll(kPollBatch);
     if (!polled.ok()) {
-      // The store is closing: what is cached stays readable.
+      // When the store is closing, what is cached stays readable; so it does until it has been read anew.
       log_warning("Watch cache stopped following the store", {{"prefix", prefix_}, {"error", polled.status().message()}});
       source_.reset();
+      if (polled.status().code() == 410) spawn(executor_, reload(weak_from_this()));
       return;
     }
     std::vector<EventPtr> events;
@@ -168,9 +200,10 @@ Result<EventPtr> WatchCache::make_event(const store::Event& event, bool known_pr
     auto at = objects_.find(std::string_view(key));
     if (at != objects_.end()) made->previous = *at;
   } else if (!event.previous.is_null()) {
-    TRY_ASSIGN(schema::Envelope before, schema::open_envelope(event.previous.view()));
+    StoredMessage before;
+    TRY(open_stored(resource(), event.previous.view(), store_->shared(), before));
     // Its own revision is not recorded; selection and deletion, all it is for, do not need it.
-    TRY_ASSIGN(made->previous, CachedObject::make(plan_, key, event.create_revision, event.create_revision, before.raw));
+    TRY_ASSIGN(made->previous, CachedObject::make(plan_, key, event.create_revision, event.create_revision, before.view, std::move(before.decoded)));
   }
   if (event.kind == store::Event::Kind::kDelete) {
     if (made->previous == nullptr) return EventPtr();
@@ -178,9 +211,12 @@ Result<EventPtr> WatchCache::make_event(const store::Event& event, bool known_pr
     made->object = made->previous->at_revision(event.revision);
     return EventPtr(std::move(made));
   }
-  auto envelope = schema::open_envelope(event.value.view());
-  if (!envelope.ok()) return decode_failure(event.key, envelope.status());
-  auto object = CachedObject::make(plan_, std::move(key), event.revision, event.create_revision, envelope->raw, take_expected(event.value));
+  auto expected = take_expected(event.value);
+  StoredMessage message;
+  Status opened = open_stored(resource(), event.value.view(), store_->shared() && expected == nullptr, message);
+  if (!opened.ok()) return decode_failure(event.key, opened);
+  auto object = CachedObject::make(plan_, std::move(key), event.revision, event.create_revision, message.view,
+                                   expected != nullptr ? std::move(expected) : std::move(message.decoded));
   if (!object.ok()) return decode_failure(event.key, object.status());
   made->object = std::move(*object);
   return EventPtr(std::move(made));
@@ -277,9 +313,7 @@ Result<std::unique_ptr<CacheWatch>> WatchCache::watch(int64_t after_revision, st
   std::unique_ptr<CacheWatch> made(new CacheWatch(shared_from_this(), std::move(waiter)));
   if (!in_ring) {
     made->history_revision_ = after_revision;
-    auto history = store_->watch(prefix_, store::prefix_end(prefix_), after_revision, [] {});
-    if (!history.ok()) return history.status();
-    made->history_ = std::move(*history);
+    TRY_ASSIGN(made->history_, made->open_history(after_revision));
   }
   return made;
 }
@@ -298,8 +332,20 @@ CacheWatch::~CacheWatch() {
   }
 }
 
+Result<std::unique_ptr<store::Watch>> CacheWatch::open_history(int64_t after_revision) {
+  std::shared_ptr<WatchCache::Waiter> waiter = waiter_;
+  std::function<void()> wake = [waiter] {
+    boost::asio::post(waiter->notifier.executor(), [waiter] {
+      waiter->history_woke = true;
+      waiter->notifier.notify();
+    });
+  };
+  return cache_->store_->watch(cache_->prefix_, store::prefix_end(cache_->prefix_), after_revision, std::move(wake));
+}
+
 // Reads the store's log until it reaches what the ring holds.
 Result<std::vector<EventPtr>> CacheWatch::poll_history(size_t max) {
+  waiter_->history_woke = false;
   std::vector<EventPtr> events;
   TRY_ASSIGN(std::vector<store::Event> polled, history_->poll(max));
   for (const store::Event& event : polled) {
@@ -330,7 +376,7 @@ Result<std::vector<EventPtr>> CacheWatch::poll(size_t max) {
     // Fell off the ring: go on from the store's history, from the last event that was seen.
     int64_t after = waiter_->after;
     lock.unlock();
-    TRY_ASSIGN(history_, cache_->store_->watch(cache_->prefix_, store::prefix_end(cache_->prefix_), after, [] {}));
+    TRY_ASSIGN(history_, open_history(after));
     history_revision_ = after;
     return poll(max);
   }
@@ -348,8 +394,8 @@ Task<bool> CacheWatch::wait(Duration timeout) {
   {
     std::lock_guard lock(cache_->mutex_);
     uint64_t end = cache_->ring_start_ + cache_->ring_.size();
-    if (history_ != nullptr || waiter_->next < end) co_return true;
-    if (!waiter_->waiting) {
+    if (history_ != nullptr ? waiter_->history_woke : waiter_->next < end) co_return true;
+    if (history_ == nullptr && !waiter_->waiting) {
       waiter_->waiting = true;
       cache_->waiting_.push_back(waiter_);
     }

@@ -5,6 +5,8 @@
 // first asks the store for its revision. So a read after a write sees it, and a read never waits for anything but a short lock.
 // Events are made once and shared. A CacheWatch is a cursor into the ring of events; one that fell off the ring (or starts further back)
 // reads the store's own history until it has caught up, or fails with 410.
+// When the store itself has lost the thread (an etcd that was out of reach for longer than it remembers), everything is read anew; watches from
+// before end with 410.
 //
 // Locks: sync_mutex_ (one puller at a time; decoding happens under it) before mutex_ (map and ring; held for copies of handles only).
 #pragma once
@@ -56,8 +58,8 @@ class CacheWatch;
 
 class WatchCache : public std::enable_shared_from_this<WatchCache> {
  public:
-  // `resource` is the storage version's record. Events come from wake-ups on `executor`.
-  WatchCache(std::shared_ptr<store::Store> store, const schema::Resource& resource, Executor executor);
+  // `resource` is the storage version's record, `root` what all keys begin with ("/registry"). Events come from wake-ups on `executor`.
+  WatchCache(std::shared_ptr<store::Store> store, const schema::Resource& resource, Executor executor, std::string_view root);
   ~WatchCache();
 
   // Reads everything there is; before it, nothing may be asked.
@@ -107,6 +109,14 @@ class WatchCache : public std::enable_shared_from_this<WatchCache> {
   };
   using Objects = absl::btree_set<CachedPtr, KeyOf>;
 
+  struct Contents {
+    Objects objects;
+    int64_t revision = 0;
+  };
+  Task<Result<Contents>> read_all();
+  // Follows the store from these contents on.
+  Status install(Contents contents);
+  static Task<void> reload(std::weak_ptr<WatchCache> weak);
   Result<EventPtr> make_event(const store::Event& event, bool known_previous);
   void apply(const std::vector<EventPtr>& events, int64_t progress);
   std::shared_ptr<const schema::Object> take_expected(const Bytes& value);
@@ -150,6 +160,7 @@ class CacheWatch {
 
  private:
   friend class WatchCache;
+  Result<std::unique_ptr<store::Watch>> open_history(int64_t after_revision);
   CacheWatch(std::shared_ptr<WatchCache> cache, std::shared_ptr<WatchCache::Waiter> waiter);
   Result<std::vector<EventPtr>> poll_history(size_t max);
   std::shared_ptr<WatchCache> cache_;

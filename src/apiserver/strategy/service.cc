@@ -6,6 +6,7 @@
 #include "apiserver/errors.h"
 #include "apiserver/server.h"
 #include "apiserver/strategy/service_allocator.h"
+#include "apiserver/strategy/shared_ranges.h"
 #include "apiserver/strategy/strategies.h"
 #include "apiserver/strategy/table_defaults.h"
 
@@ -265,10 +266,13 @@ Task<Status> before_write(WriteContext& context, core::Service& service, const c
   FieldErrors errors;
   fill_families(service, old, allocator, errors);
   if (!errors.empty()) co_return invalid_status("", "Service", service.metadata.name, errors);
-  co_return allocator.allocate(context.server, service, old);
+  if (!allocates_shared(context.server)) co_return allocator.allocate(context.server, service, old);
+  Status status = co_await allocate_shared(context.server, service, old, context.dry_run);
+  co_return status;
 }
 void after_failure(WriteContext& context, core::Service& service, const core::Service* old) {
   ServiceAllocator::of(context.server).revert(service, old);
+  if (!context.dry_run) release_shared(context.server, service, old);
 }
 
 // A new service of the same name must not find the endpoints of this one.
@@ -281,6 +285,7 @@ Task<void> delete_endpoints(ApiServer* server, std::string ns, std::string name)
 }
 void after_delete(WriteContext& context, const core::Service& service) {
   ServiceAllocator::of(context.server).release(service);
+  release_shared(context.server, service, nullptr);
   spawn(context.server.executor(),
         delete_endpoints(&context.server, service.metadata.namespace_.str(),
                          service.metadata.name.str()));

@@ -114,6 +114,20 @@ std::optional<uint32_t> NumberPool::take_any(std::mt19937& random) {
   return found ? found : search(0, reserved_, random);
 }
 
+std::string NumberPool::bitmap() const {
+  uint32_t most = 0;
+  for (uint32_t number : used_) most = std::max(most, number + 1);
+  std::string bytes((most + 7) / 8, '\0');
+  for (uint32_t number : used_) bytes[bytes.size() - 1 - number / 8] |= static_cast<char>(1 << number % 8);
+  return bytes;
+}
+void NumberPool::set_bitmap(std::string_view bytes) {
+  used_.clear();
+  for (size_t i = 0; i < bytes.size(); ++i)
+    for (uint32_t bit = 0; bit < 8; ++bit)
+      if ((bytes[bytes.size() - 1 - i] >> bit & 1) != 0) take(static_cast<uint32_t>(i) * 8 + bit);
+}
+
 IpRange::IpRange(const Cidr& cidr)
     : base_(network_of(cidr)),
       text_(text_of(base_) + "/" + std::to_string(cidr.prefix)),
@@ -164,21 +178,25 @@ ServiceAllocator& ServiceAllocator::of(ApiServer& server) {
   std::call_once(server.service_allocator_once, [&server] {
     auto made = std::make_shared<ServiceAllocator>(server.options().service_cidr,
                                                    server.options().node_port_range);
-    server.for_each_cached("", "services", "", [&made](const schema::Object& object) {
-      const auto* service = object.as<Service>();
-      if (service == nullptr) return;
-      for (const Str& ip : service->spec.cluster_ips) {
-        uint32_t offset = 0;
-        if (IpRange* range = made->range_of(ip, offset)) range->pool().take(offset);
-      }
-      std::vector<int32_t> ignored;
-      for (int32_t port : ports_of(*service)) made->port_problem(port, ignored);
-      if (service->spec.health_check_node_port != 0)
-        made->port_problem(service->spec.health_check_node_port, ignored);
-    });
+    made->take_numbers_of(server);
     server.service_allocator = std::move(made);
   });
   return *server.service_allocator;
+}
+
+void ServiceAllocator::take_numbers_of(ApiServer& server) {
+  server.for_each_cached("", "services", "", [this](const schema::Object& object) {
+    const auto* service = object.as<Service>();
+    if (service == nullptr) return;
+    for (const Str& ip : service->spec.cluster_ips) {
+      uint32_t offset = 0;
+      if (IpRange* range = range_of(ip, offset)) range->pool().take(offset);
+    }
+    std::vector<int32_t> ignored;
+    for (int32_t port : ports_of(*service)) port_problem(port, ignored);
+    if (service->spec.health_check_node_port != 0)
+      port_problem(service->spec.health_check_node_port, ignored);
+  });
 }
 
 bool ServiceAllocator::has_family(std::string_view family) const {
@@ -342,6 +360,10 @@ Status ServiceAllocator::take_health_port(Service& service, const Service* old,
 
 Status ServiceAllocator::allocate(ApiServer& server, Service& service, const Service* old) {
   std::lock_guard lock(mutex_);
+  return allocate_locked(server, service, old);
+}
+
+Status ServiceAllocator::allocate_locked(ApiServer& server, Service& service, const Service* old) {
   settle(server);
   std::vector<std::string> ips;
   std::vector<int32_t> ports;
@@ -373,6 +395,10 @@ Status ServiceAllocator::allocate(ApiServer& server, Service& service, const Ser
 
 void ServiceAllocator::revert(const Service& service, const Service* old) {
   std::lock_guard lock(mutex_);
+  revert_locked(service, old);
+}
+
+void ServiceAllocator::revert_locked(const Service& service, const Service* old) {
   for (const Str& ip : service.spec.cluster_ips)
     if (old == nullptr || !contains(old->spec.cluster_ips, ip)) free_ip(ip);
   std::vector<int32_t> ports = ports_of(service);
@@ -387,5 +413,93 @@ void ServiceAllocator::revert(const Service& service, const Service* old) {
 }
 
 void ServiceAllocator::release(const Service& service) { revert(service, nullptr); }
+
+// ---- a state shared with other servers
+// -------------------------------------------------------------------------------------------
+
+std::vector<std::string> ServiceAllocator::range_names() const {
+  std::vector<std::string> names = {"serviceips"};
+  if (ranges_.size() > 1) names.push_back("secondaryserviceips");
+  names.push_back("servicenodeports");
+  return names;
+}
+
+std::vector<NumberPool*> ServiceAllocator::pools() {
+  std::vector<NumberPool*> all;
+  for (size_t i = 0; i + 1 < range_names().size(); ++i) all.push_back(&ranges_[i].pool());
+  all.push_back(&ports_);
+  return all;
+}
+
+ServiceAllocator::RangeStates ServiceAllocator::states() const {
+  RangeStates out;
+  std::vector<std::string> names = range_names();
+  for (size_t i = 0; i + 1 < names.size(); ++i)
+    out.push_back({names[i], ranges_[i].text(), ranges_[i].pool().bitmap()});
+  out.push_back({names.back(), std::to_string(first_port_) + "-" + std::to_string(last_port_),
+                 ports_.bitmap()});
+  return out;
+}
+
+void ServiceAllocator::restore(ApiServer& server, const RangeStates& from) {
+  RangeStates have = states();
+  bool missing = false;
+  for (size_t i = 0; i < have.size(); ++i) {
+    bool same = i < from.size() && from[i].range == have[i].range;
+    pools()[i]->set_bitmap(same ? std::string_view(from[i].bitmap) : std::string_view());
+    missing = missing || !same;
+  }
+  // Adds to the known ranges nothing that they do not have: Services are written after their numbers.
+  if (missing) take_numbers_of(server);
+}
+
+Result<ServiceAllocator::RangeStates> ServiceAllocator::allocate_from(ApiServer& server,
+                                                                      const RangeStates& from,
+                                                                      Service& service,
+                                                                      const Service* old) {
+  std::lock_guard lock(mutex_);
+  restore(server, from);
+  TRY(allocate_locked(server, service, old));
+  return states();
+}
+
+ServiceAllocator::RangeStates ServiceAllocator::revert_from(ApiServer& server,
+                                                            const RangeStates& from,
+                                                            const Service& service,
+                                                            const Service* old) {
+  std::lock_guard lock(mutex_);
+  restore(server, from);
+  revert_locked(service, old);
+  return states();
+}
+
+ServiceAllocator::RangeStates ServiceAllocator::repair(ApiServer& server, const RangeStates& from) {
+  constexpr int kRepairsBeforeCleanup = 3;
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> before;
+  restore(server, from);
+  for (NumberPool* pool : pools()) {
+    before.push_back(pool->bitmap());
+    pool->set_bitmap({});
+  }
+  take_numbers_of(server);
+  leaks_.resize(before.size());
+  for (size_t i = 0; i < before.size(); ++i) {
+    NumberPool& pool = *pools()[i];
+    NumberPool stored(pool.size(), 0);
+    stored.set_bitmap(before[i]);
+    std::map<uint32_t, int> leaks;
+    for (uint32_t number = 0; number < pool.size(); ++number) {
+      if (!stored.has(number) || pool.has(number)) continue;
+      auto known = leaks_[i].find(number);
+      int left = known == leaks_[i].end() ? kRepairsBeforeCleanup - 1 : known->second;
+      if (left == 0) continue;
+      leaks[number] = left - 1;
+      pool.take(number);
+    }
+    leaks_[i] = std::move(leaks);
+  }
+  return states();
+}
 
 }  // namespace knarr::apiserver

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which cluster IPs and node ports are in use. In memory only: made from the cached Services at the
-// first write of one.
+// Which cluster IPs and node ports are in use. In memory, made from the cached Services at the first
+// write of one; where other servers allocate too, each allocation starts from what they all keep in
+// the store instead (shared_ranges.h).
 //
 // As upstream, what nobody chose comes from the upper part of a range first, at random, so that the
 // lower part stays free for those who choose. An update frees a value only once the updated Service
@@ -9,6 +10,7 @@
 
 #include <absl/container/flat_hash_set.h>
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -32,6 +34,10 @@ class NumberPool {
   std::optional<uint32_t> take_any(std::mt19937& random);
   void give_back(uint32_t number) { used_.erase(number); }
   uint32_t size() const { return size_; }
+  bool has(uint32_t number) const { return used_.contains(number); }
+  // As upstream stores it: number n is bit n of a big-endian integer without leading zero bytes.
+  std::string bitmap() const;
+  void set_bitmap(std::string_view bytes);
 
  private:
   std::optional<uint32_t> search(uint32_t from, uint32_t to, std::mt19937& random);
@@ -49,6 +55,7 @@ class IpRange {
   std::optional<uint32_t> offset(const IpAddress& address) const;
   std::string address(uint32_t offset) const;
   NumberPool& pool() { return pool_; }
+  const NumberPool& pool() const { return pool_; }
 
  private:
   IpAddress base_;  // the first address that may be given out
@@ -74,11 +81,39 @@ class ServiceAllocator {
   void revert(const api::core_v1::Service& service, const api::core_v1::Service* old);
   void release(const api::core_v1::Service& service);
 
+  // The state of one range as it lies in the store.
+  struct RangeState {
+    std::string name;    // "serviceips", "secondaryserviceips" or "servicenodeports"
+    std::string range;   // "10.96.0.0/12", "30000-32767"; "" = not there yet
+    std::string bitmap;
+    friend bool operator==(const RangeState&, const RangeState&) = default;
+  };
+  using RangeStates = std::vector<RangeState>;
+  // The ranges' names, in the order of RangeStates.
+  std::vector<std::string> range_names() const;
+  // The same as above, on top of `from` and giving what it becomes. A range that is not there yet, or
+  // was another one, starts from the cached Services.
+  Result<RangeStates> allocate_from(ApiServer& server, const RangeStates& from,
+                                    api::core_v1::Service& service,
+                                    const api::core_v1::Service* old);
+  RangeStates revert_from(ApiServer& server, const RangeStates& from,
+                          const api::core_v1::Service& service, const api::core_v1::Service* old);
+  // What the cached Services use, and for a while what seems to be leaked: a number that no Service
+  // has is kept for two more repairs, as it may belong to one that is being written.
+  RangeStates repair(ApiServer& server, const RangeStates& from);
+
  private:
   struct Pending {
     std::string ns, name, ip;  // ip empty: the port
     int32_t port = 0;
   };
+  void restore(ApiServer& server, const RangeStates& from);
+  RangeStates states() const;
+  void take_numbers_of(ApiServer& server);
+  Status allocate_locked(ApiServer& server, api::core_v1::Service& service,
+                         const api::core_v1::Service* old);
+  void revert_locked(const api::core_v1::Service& service, const api::core_v1::Service* old);
+  std::vector<NumberPool*> pools();
   IpRange* range_of(std::string_view ip, uint32_t& offset);
   Status take_ip(api::core_v1::Service& service, size_t index, std::vector<std::string>& taken);
   Status take_ips(api::core_v1::Service& service, const api::core_v1::Service* old,
@@ -98,6 +133,7 @@ class ServiceAllocator {
   int32_t first_port_ = 0, last_port_ = 0;
   NumberPool ports_;
   std::vector<Pending> pending_;
+  std::vector<std::map<uint32_t, int>> leaks_;  // by range: how many repairs a number has left
   std::mt19937 random_;
 };
 
