@@ -20,8 +20,10 @@ constexpr Duration kMostDelay = std::chrono::seconds(1000);
 
 // A key is in `dirty` while it needs work, in `processing` while a worker has it, and in `order` while it is dirty and nobody has it.
 struct WorkQueue::Impl : std::enable_shared_from_this<Impl> {
-  Impl(Executor e, std::string n) : name(std::move(n)), executor(e), arrived(e), timer(e) {}
+  Impl(Executor e, std::string n, Duration first, Duration most)
+      : name(std::move(n)), first_retry(first), most_retry(most), executor(e), arrived(e), timer(e) {}
   std::string name;
+  const Duration first_retry, most_retry;
   Executor executor;
   std::deque<std::string> order;
   absl::flat_hash_set<std::string> dirty, processing;
@@ -59,7 +61,9 @@ struct WorkQueue::Impl : std::enable_shared_from_this<Impl> {
 };
 
 WorkQueue::WorkQueue(Executor executor, std::string name)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(name))) {}
+    : WorkQueue(std::move(executor), std::move(name), kFirstDelay, kMostDelay) {}
+WorkQueue::WorkQueue(Executor executor, std::string name, Duration first_retry, Duration most_retry)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(name), first_retry, most_retry)) {}
 WorkQueue::~WorkQueue() { shut_down(); }
 
 void WorkQueue::add(std::string key) { impl_->add(std::move(key)); }
@@ -72,7 +76,8 @@ void WorkQueue::add_after(std::string key, Duration delay) {
 
 void WorkQueue::add_rate_limited(std::string key) {
   int& failures = impl_->failures[key];
-  Duration delay = failures >= 18 ? kMostDelay : std::min(kFirstDelay * (int64_t{1} << failures), kMostDelay);
+  Duration delay = impl_->most_retry;
+  if (failures < 18) delay = std::min(impl_->first_retry * (int64_t{1} << failures), impl_->most_retry);
   ++failures;
   add_after(std::move(key), delay);
 }

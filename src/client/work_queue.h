@@ -15,6 +15,7 @@ namespace knarr::client {
 class WorkQueue {
  public:
   WorkQueue(Executor executor, std::string name);
+  WorkQueue(Executor executor, std::string name, Duration first_retry, Duration most_retry);
   ~WorkQueue();
   void add(std::string key);
   void add_after(std::string key, Duration delay);

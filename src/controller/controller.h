@@ -51,6 +51,8 @@ class ControllerContext : public std::enable_shared_from_this<ControllerContext>
 
   // Shut down by stop().
   std::shared_ptr<client::WorkQueue> make_queue(std::string name);
+  // With other delays between retries than the usual ones.
+  std::shared_ptr<client::WorkQueue> make_queue(std::string name, Duration first_retry, Duration most_retry);
   // One recorder a component ("replicaset-controller"), shared.
   std::shared_ptr<client::EventRecorder> recorder(const std::string& component);
   // Starts the workers once these informers have delivered their first list.
@@ -104,5 +106,7 @@ void start_serviceaccount_token(const ContextPtr& context);
 void start_garbagecollector(const ContextPtr& context);
 void start_replicaset(const ContextPtr& context);
 void start_replicationcontroller(const ContextPtr& context);
+void start_job(const ContextPtr& context);
+void start_ttl_after_finished(const ContextPtr& context);
 
 }  // namespace knarr::controller
