@@ -19,6 +19,7 @@ constexpr ControllerEntry kControllers[] = {
     {"replicaset-controller", "replicaset", start_replicaset},
     {"replicationcontroller-controller", "replicationcontroller", start_replicationcontroller},
     {"job-controller", "job", start_job},
+    {"cronjob-controller", "cronjob", start_cronjob},
     {"ttl-after-finished-controller", "ttl-after-finished", start_ttl_after_finished},
     {"resourcequota-controller", "resourcequota", start_resourcequota},
     {"persistentvolumeclaim-protection-controller", "pvc-protection", start_pvc_protection},

@@ -107,6 +107,7 @@ void start_garbagecollector(const ContextPtr& context);
 void start_replicaset(const ContextPtr& context);
 void start_replicationcontroller(const ContextPtr& context);
 void start_job(const ContextPtr& context);
+void start_cronjob(const ContextPtr& context);
 void start_ttl_after_finished(const ContextPtr& context);
 
 }  // namespace knarr::controller
