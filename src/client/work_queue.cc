@@ -14,7 +14,7 @@ namespace knarr::client {
 namespace {
 
 constexpr double kSeconds[] = {1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10};
-constexpr Duration kMostDelay = std::chrono::seconds(1000);
+constexpr Duration kFirstDelay = std::chrono::milliseconds(5), kMostDelay = std::chrono::seconds(1000);
 
 }  // namespace
 
@@ -22,9 +22,10 @@ const std::span<const double> WorkQueueCounts::kBounds = kSeconds;
 
 // A key is in `dirty` while it needs work, in `processing` while a worker has it, and in `order` while it is dirty and nobody has it.
 struct WorkQueue::Impl : std::enable_shared_from_this<Impl> {
-  Impl(Executor e, std::string n, Duration d) : name(std::move(n)), first_delay(d), executor(e), arrived(e), timer(e) {}
+  Impl(Executor e, std::string n, Duration first, Duration most)
+      : name(std::move(n)), first_retry(first), most_retry(most), executor(e), arrived(e), timer(e) {}
   std::string name;
-  const Duration first_delay;
+  const Duration first_retry, most_retry;
   Executor executor;
   std::deque<std::string> order;
   absl::flat_hash_map<std::string, MonoTime> dirty, processing;  // since when
@@ -68,8 +69,10 @@ struct WorkQueue::Impl : std::enable_shared_from_this<Impl> {
   }
 };
 
-WorkQueue::WorkQueue(Executor executor, std::string name, Duration first_delay)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(name), first_delay)) {}
+WorkQueue::WorkQueue(Executor executor, std::string name)
+    : WorkQueue(std::move(executor), std::move(name), kFirstDelay, kMostDelay) {}
+WorkQueue::WorkQueue(Executor executor, std::string name, Duration first_retry, Duration most_retry)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(name), first_retry, most_retry)) {}
 WorkQueue::~WorkQueue() { shut_down(); }
 
 void WorkQueue::add(std::string key) { impl_->add(std::move(key)); }
@@ -82,7 +85,8 @@ void WorkQueue::add_after(std::string key, Duration delay) {
 
 void WorkQueue::add_rate_limited(std::string key) {
   int& failures = impl_->failures[key];
-  Duration delay = failures >= 18 ? kMostDelay : std::min(impl_->first_delay * (int64_t{1} << failures), kMostDelay);
+  Duration delay = impl_->most_retry;
+  if (failures < 18) delay = std::min(impl_->first_retry * (int64_t{1} << failures), impl_->most_retry);
   ++failures;
   ++impl_->counts.retries;
   add_after(std::move(key), delay);

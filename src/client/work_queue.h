@@ -25,8 +25,9 @@ struct WorkQueueCounts {
 
 class WorkQueue {
  public:
-  // `first_delay` doubles with each failure of a key.
-  WorkQueue(Executor executor, std::string name, Duration first_delay = std::chrono::milliseconds(5));
+  WorkQueue(Executor executor, std::string name);
+  // The delay doubles with each failure of a key.
+  WorkQueue(Executor executor, std::string name, Duration first_retry, Duration most_retry);
   ~WorkQueue();
   void add(std::string key);
   void add_after(std::string key, Duration delay);

@@ -18,6 +18,9 @@ constexpr ControllerEntry kControllers[] = {
     {"deployment-controller", "deployment", start_deployment},
     {"replicaset-controller", "replicaset", start_replicaset},
     {"replicationcontroller-controller", "replicationcontroller", start_replicationcontroller},
+    {"job-controller", "job", start_job},
+    {"cronjob-controller", "cronjob", start_cronjob},
+    {"ttl-after-finished-controller", "ttl-after-finished", start_ttl_after_finished},
     {"resourcequota-controller", "resourcequota", start_resourcequota},
     {"persistentvolumeclaim-protection-controller", "pvc-protection", start_pvc_protection},
     {"persistentvolume-protection-controller", "pv-protection", start_pv_protection},
@@ -97,8 +100,13 @@ bool selected(const ControllerEntry& entry, const std::vector<std::string>& sele
 
 std::span<const ControllerEntry> controller_table() { return kControllers; }
 
-std::shared_ptr<client::WorkQueue> ControllerContext::make_queue(std::string name, Duration first_delay) {
-  queues_.push_back(std::make_shared<client::WorkQueue>(executor, std::move(name), first_delay));
+std::shared_ptr<client::WorkQueue> ControllerContext::make_queue(std::string name) {
+  queues_.push_back(std::make_shared<client::WorkQueue>(executor, std::move(name)));
+  return queues_.back();
+}
+
+std::shared_ptr<client::WorkQueue> ControllerContext::make_queue(std::string name, Duration first_retry, Duration most_retry) {
+  queues_.push_back(std::make_shared<client::WorkQueue>(executor, std::move(name), first_retry, most_retry));
   return queues_.back();
 }
 

@@ -64,7 +64,9 @@ class ControllerContext : public std::enable_shared_from_this<ControllerContext>
   const Options options;
 
   // Shut down by stop().
-  std::shared_ptr<client::WorkQueue> make_queue(std::string name, Duration first_delay = std::chrono::milliseconds(5));
+  std::shared_ptr<client::WorkQueue> make_queue(std::string name);
+  // With other delays between retries than the usual ones.
+  std::shared_ptr<client::WorkQueue> make_queue(std::string name, Duration first_retry, Duration most_retry);
   // One recorder a component ("replicaset-controller"), shared.
   std::shared_ptr<client::EventRecorder> recorder(const std::string& component);
   // Starts the workers once these informers have delivered their first list.
@@ -129,6 +131,9 @@ void start_serviceaccount_token(const ContextPtr& context);
 void start_garbagecollector(const ContextPtr& context);
 void start_replicaset(const ContextPtr& context);
 void start_replicationcontroller(const ContextPtr& context);
+void start_job(const ContextPtr& context);
+void start_cronjob(const ContextPtr& context);
+void start_ttl_after_finished(const ContextPtr& context);
 void start_csr_approving(const ContextPtr& context);
 void start_csr_signing(const ContextPtr& context);
 void start_csr_cleaner(const ContextPtr& context);

@@ -13,6 +13,7 @@ using api::authorization_v1::SubjectAccessReview;
 using csr::Request;
 
 constexpr Duration kFirstRetry = std::chrono::milliseconds(200);
+constexpr Duration kMostRetry = std::chrono::seconds(1000);
 
 struct Recognizer {
   std::string_view subresource, message;
@@ -41,7 +42,7 @@ SubjectAccessReview review_of(const Request& request, std::string_view subresour
 
 struct Approver : std::enable_shared_from_this<Approver> {
   explicit Approver(ContextPtr c)
-      : context(std::move(c)), requests(context->informers.get<Request>()), queue(context->make_queue("certificate", kFirstRetry)) {}
+      : context(std::move(c)), requests(context->informers.get<Request>()), queue(context->make_queue("certificate", kFirstRetry, kMostRetry)) {}
   ContextPtr context;
   client::Informer<Request> requests;
   std::shared_ptr<client::WorkQueue> queue;

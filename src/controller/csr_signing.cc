@@ -12,6 +12,7 @@ namespace {
 using csr::Request;
 
 constexpr Duration kFirstRetry = std::chrono::milliseconds(200);
+constexpr Duration kMostRetry = std::chrono::seconds(1000);
 
 // Read anew for each signature: a renewed pair counts from then on, and requests are few.
 Result<pki::KeyPair> load_issuer(const SigningFiles& files) {
@@ -49,7 +50,7 @@ struct Signer : std::enable_shared_from_this<Signer> {
         name(entry.signer),
         files(files_of(context->options.signing, entry)),
         requests(context->informers.get<Request>()),
-        queue(context->make_queue("certificate", kFirstRetry)) {}
+        queue(context->make_queue("certificate", kFirstRetry, kMostRetry)) {}
   ContextPtr context;
   const std::string_view name;
   const SigningFiles files;

@@ -211,6 +211,76 @@ expect "one empty slice" 10 1 count -n b endpointslices -l kubernetes.io/service
 kubectl -n b delete deploy web --cascade=foreground > /dev/null
 expect "foreground deletion" 10 0 count -n b rs
 
+# ---- Jobs and CronJobs
+kubectl create namespace d > /dev/null
+# Ends the pods of a Job that are neither ended nor ending: NAME PHASE EXIT_CODE
+end_pods() {
+  local pod now
+  now=$(date -u +%FT%TZ)
+  for pod in $(kubectl -n d get pods -l "job-name=$1" -o 'jsonpath={range .items[?(@.status.phase=="Pending")]}{.metadata.name}{"\n"}{end}'); do
+    kubectl -n d patch pod "$pod" --subresource=status -p "{\"status\":{\"phase\":\"$2\",\"containerStatuses\":[{\"name\":\"c\",\"image\":\"x\",
+      \"imageID\":\"\",\"ready\":false,\"restartCount\":0,\"state\":{\"terminated\":{\"exitCode\":$3,\"finishedAt\":\"$now\"}}}]}}" > /dev/null
+  done
+}
+job() {  # NAME SPEC
+  kubectl -n d create -f - > /dev/null << Y
+apiVersion: batch/v1
+kind: Job
+metadata: {name: $1}
+spec: {$2, template: {spec: {restartPolicy: Never, containers: [{name: c, image: x}]}}}
+Y
+}
+finalizers() { get '{.items[*].metadata.finalizers}' -n d pods -l "job-name=$1"; }
+job plain 'completions: 3, parallelism: 2'
+expect "job makes pods" 5 2 get '{.status.active}' -n d job plain
+end_pods plain Succeeded 0
+expect "and the rest" 5 "1 2" get '{.status.active} {.status.succeeded}' -n d job plain
+end_pods plain Succeeded 0
+expect "job is complete" 5 "3 Complete True" get '{.status.succeeded} {.status.conditions[0].type} {.status.conditions[0].status}' -n d job plain
+expect "its pods are free" 5 "" finalizers plain
+job indexed 'completions: 5, parallelism: 3, completionMode: Indexed'
+expect "indexes" 5 "0 1 2" bash -c "kubectl -n d get pods -l job-name=indexed -o 'jsonpath={range .items[*]}{.metadata.labels.batch\.kubernetes\.io/job-completion-index}{\"\n\"}{end}' | sort | xargs"
+end_pods indexed Succeeded 0
+expect "completed indexes" 5 0-2 get '{.status.completedIndexes}' -n d job indexed
+end_pods indexed Succeeded 0
+expect "indexed job is complete" 5 "0-4 Complete" get '{.status.completedIndexes} {.status.conditions[0].type}' -n d job indexed
+job bad 'backoffLimit: 0, parallelism: 2, ttlSecondsAfterFinished: 3'
+expect "pods of a job that will fail" 5 2 get '{.status.active}' -n d job bad
+kubectl -n d get pods -l job-name=bad -o name | head -1 | xargs kubectl -n d delete --wait=false > /dev/null
+expect "failed" 5 "2 BackoffLimitExceeded" get '{.status.failed} {.status.conditions[0].reason}' -n d job bad
+expect "and expired" 15 0 count -n d job bad
+job policy 'backoffLimit: 6, podFailurePolicy: {rules: [{action: FailJob, onExitCodes: {operator: In, values: [42]}}]}'
+expect "pod of a job with a policy" 5 1 get '{.status.active}' -n d job policy
+end_pods policy Failed 42
+expect "failed by policy" 5 "FailureTarget Failed PodFailurePolicy PodFailurePolicy" get '{.status.conditions[*].type} {.status.conditions[*].reason}' -n d job policy
+job paused 'suspend: true, parallelism: 2, completions: 2'
+expect "suspended" 5 "Suspended True" get '{.status.conditions[0].type} {.status.conditions[0].status}' -n d job paused
+kubectl -n d patch job paused -p '{"spec":{"suspend":false}}' > /dev/null
+expect "resumed" 5 "False 2" get '{.status.conditions[0].status} {.status.active}' -n d job paused
+kubectl -n d patch job paused -p '{"spec":{"suspend":true}}' > /dev/null
+expect "pods of a suspended job go" 5 0 count -n d pods -l job-name=paused
+kubectl -n d delete job plain --cascade=foreground > /dev/null
+expect "job and pods deleted" 10 0 count -n d pods -l job-name=plain
+kubectl -n d create -f - > /dev/null << 'Y'
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: often}
+spec:
+  schedule: "@every 2s"
+  timeZone: Asia/Tokyo
+  concurrencyPolicy: Forbid
+  jobTemplate: {metadata: {labels: {cron: often}}, spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: x}]}}}}
+Y
+expect "cron job starts a job" 10 1 count -n d jobs -l cron=often
+expect "and lists it" 5 "$(get '{.items[0].metadata.name}' -n d jobs -l cron=often)" get '{.status.active[*].name}' -n d cronjob often
+expect "in its time zone" 1 +09:00 bash -c "kubectl -n d get jobs -l cron=often -o 'jsonpath={.items[0].metadata.annotations.batch\.kubernetes\.io/cronjob-scheduled-timestamp}' | grep -o '+09:00'"
+kubectl -n d patch cronjob often -p '{"spec":{"suspend":true}}' > /dev/null
+end_pods "$(get '{.items[0].metadata.name}' -n d jobs -l cron=often)" Succeeded 0
+expect "cron job saw it end" 5 "" get '{.status.active}' -n d cronjob often
+expect "and when" 5 yes bash -c '[ -n "$(kubectl -n d get cronjob often -o jsonpath={.status.lastSuccessfulTime})" ] && echo yes'
+kubectl -n d delete cronjob often > /dev/null
+expect "its jobs are collected" 10 0 count -n d jobs -l cron=often
+
 # ---- garbage of custom kinds, and across namespaces
 kubectl apply -f - > /dev/null << 'Y'
 apiVersion: apiextensions.k8s.io/v1
@@ -272,7 +342,7 @@ kubectl delete node n2 > /dev/null
 
 kill -0 $MANAGER 2> /dev/null || { echo "FAIL the controller manager died"; FAILED=$((FAILED + 1)); }
 echo "resident kB: $(awk '/VmRSS/ {print $2}' /proc/$MANAGER/status)"
-kubectl delete namespace a c > /dev/null
+kubectl delete namespace a c d > /dev/null
 kill $MANAGER; wait $MANAGER; [ $? = 0 ] || { echo "FAIL the controller manager did not end in order"; FAILED=$((FAILED + 1)); }
 echo "$PASSED passed, $FAILED failed"
 [ $FAILED = 0 ]

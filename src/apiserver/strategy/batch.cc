@@ -3,10 +3,11 @@
 #include <set>
 
 #include "api/batch_v1.h"
-#include "apiserver/strategy/cron.h"
 #include "apiserver/strategy/strategies.h"
 #include "apiserver/strategy/table_defaults.h"
 #include "apiserver/strategy/workloads.h"
+#include "schema/cron_schedule.h"
+#include "schema/time_zone.h"
 
 namespace knarr::apiserver {
 
@@ -359,18 +360,20 @@ void validate_job_status(const batch::Job& job, const batch::Job&, FieldErrors& 
   check(job.status.uncounted_terminated_pods->succeeded, uncounted / "succeeded");
   check(job.status.uncounted_terminated_pods->failed, uncounted / "failed");
 }
-void warn_job(WriteContext& context, const batch::Job& job, const batch::Job* old) {
-  if (old == nullptr) warn_of_name(context, job.metadata.name);
-  if (old != nullptr && old->metadata.generation == job.metadata.generation) return;
-  const batch::JobSpec& spec = job.spec;
+void warn_of_spec(WriteContext& context, const batch::JobSpec& spec, const Path& path) {
   if (spec.completion_mode && *spec.completion_mode == "Indexed" &&
       spec.completions.value_or(0) > 100000 && spec.parallelism.value_or(0) > 10000)
     context.warnings.push_back(
-        "spec: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism "
+        path.text() +
+        ": In Indexed Jobs with a number of completions higher than 10^5 and a parallelism "
         "higher than 10^4, Kubernetes "
         "might not be able to track completedIndexes when a big number of indexes fail");
-  pod_warnings(spec.template_.spec, spec.template_.metadata, Path("spec") / "template",
-               context.warnings);
+  pod_warnings(spec.template_.spec, spec.template_.metadata, path / "template", context.warnings);
+}
+void warn_job(WriteContext& context, const batch::Job& job, const batch::Job* old) {
+  if (old == nullptr) warn_of_name(context, job.metadata.name);
+  if (old != nullptr && old->metadata.generation == job.metadata.generation) return;
+  warn_of_spec(context, job.spec, Path("spec"));
 }
 
 // ---- CronJob
@@ -388,16 +391,26 @@ void prepare_cron_job_update(WriteContext&, batch::CronJob& job, const batch::Cr
                            &old.spec.job_template.spec.template_.spec);
 }
 
+// A part of a name of the time zone database: https://data.iana.org/time-zones/theory.html#naming
+bool is_zone_name_part(std::string_view part) {
+  if (part.empty() || part.size() > 14 || part == "." || part == ".." || part.starts_with('-')) return false;
+  return std::all_of(part.begin(), part.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' || c == '+';
+  });
+}
+
 void validate_time_zone(const Opt<Str>& zone, const Path& path, FieldErrors& errors) {
   if (!zone) return;
   if (zone->empty())
     return errors.invalid(path, "\"\"", "timeZone must be nil or non-empty string");
+  for (std::string_view part : split(*zone, '/'))
+    if (!is_zone_name_part(part)) return errors.invalid(path, quoted(*zone), "unknown time zone " + zone->str());
   if (lower(*zone) == "local")
     errors.invalid(
         path, quoted(*zone),
         "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
-  std::string problem = time_zone_problem(*zone);
-  if (!problem.empty()) errors.invalid(path, quoted(*zone), problem);
+  auto loaded = schema::TimeZone::load(*zone);
+  if (!loaded.ok()) errors.invalid(path, quoted(*zone), std::string(loaded.status().message()));
 }
 
 void validate_cron_spec(const batch::CronJobSpec& spec, const batch::CronJobSpec* old,
@@ -406,8 +419,9 @@ void validate_cron_spec(const batch::CronJobSpec& spec, const batch::CronJobSpec
   if (spec.schedule.empty()) {
     errors.required(path / "schedule");
   } else {
-    std::string problem = cron_schedule_problem(spec.schedule);
-    if (!problem.empty()) errors.invalid(path / "schedule", quoted(spec.schedule), problem);
+    auto schedule = schema::CronSchedule::parse(spec.schedule);
+    if (!schedule.ok())
+      errors.invalid(path / "schedule", quoted(spec.schedule), std::string(schedule.status().message()));
     if (spec.schedule.view().find("TZ") != std::string_view::npos && spec.time_zone)
       errors.invalid(path / "schedule", quoted(spec.schedule),
                      "cannot use both timeZone field and TZ or CRON_TZ in schedule");
@@ -444,6 +458,8 @@ void validate_cron_job_update(const batch::CronJob& job, const batch::CronJob& o
 }
 void warn_cron_job(WriteContext& context, const batch::CronJob& job, const batch::CronJob* old) {
   if (old == nullptr) warn_of_name(context, job.metadata.name);
+  if (old == nullptr || old->metadata.generation != job.metadata.generation)
+    warn_of_spec(context, job.spec.job_template.spec, Path("spec") / "jobTemplate" / "spec");
   if (job.spec.schedule.view().find("TZ") != std::string_view::npos)
     context.warnings.push_back(
         "CRON_TZ or TZ used in spec.spec.schedule is not officially supported, see "

@@ -12,7 +12,6 @@
 #include "api/core_v1.h"
 #include "apiserver/case_harness.h"
 #include "apiserver/server.h"
-#include "apiserver/strategy/cron.h"
 #include "schema/codec.h"
 #include "store/embedded_store.h"
 
@@ -300,15 +299,6 @@ TEST_F(StrategyTest, QuotaHoldsUnderConcurrency) {
   EXPECT_EQ(send_all(std::move(requests), 201), 7);
   json::Value stored = parsed(call("GET", "/api/v1/namespaces/default/resourcequotas/q"));
   EXPECT_EQ(stored.at({"status"}).at({"used"}).at({"configmaps"}).as_string(), "7");
-}
-
-TEST(Cron, Schedules) {
-  for (const char* good :
-       {"* * * * *", "*/5 0-6,12 1 jan-mar MON", "@hourly", "@every 1h30m", "0 0 29 2 ?"})
-    EXPECT_EQ(cron_schedule_problem(good), "") << good;
-  for (const char* bad : {"", "* * * *", "60 * * * *", "*/0 * * * *", "5-1 * * * *", "@never",
-                          "* * * * 8", "a * * * *"})
-    EXPECT_NE(cron_schedule_problem(bad), "") << bad;
 }
 
 }  // namespace
