@@ -18,12 +18,16 @@ constexpr ControllerEntry kControllers[] = {
     {"deployment-controller", "deployment", start_deployment},
     {"replicaset-controller", "replicaset", start_replicaset},
     {"replicationcontroller-controller", "replicationcontroller", start_replicationcontroller},
+    {"daemonset-controller", "daemonset", start_daemonset},
+    {"statefulset-controller", "statefulset", start_statefulset},
+    {"disruption-controller", "disruption", start_disruption},
     {"resourcequota-controller", "resourcequota", start_resourcequota},
     {"persistentvolumeclaim-protection-controller", "pvc-protection", start_pvc_protection},
     {"persistentvolume-protection-controller", "pv-protection", start_pv_protection},
     {"pod-garbage-collector-controller", "podgc", start_podgc},
     {"node-ipam-controller", "nodeipam", start_nodeipam},
     {"node-lifecycle-controller", "nodelifecycle", start_nodelifecycle},
+    {"ttl-controller", "ttl", start_ttl},
     // Last, so that it finds the informers of the others and shares them.
     {"garbage-collector-controller", "garbagecollector", start_garbagecollector},
 };

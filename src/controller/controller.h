@@ -104,5 +104,9 @@ void start_serviceaccount_token(const ContextPtr& context);
 void start_garbagecollector(const ContextPtr& context);
 void start_replicaset(const ContextPtr& context);
 void start_replicationcontroller(const ContextPtr& context);
+void start_daemonset(const ContextPtr& context);
+void start_statefulset(const ContextPtr& context);
+void start_disruption(const ContextPtr& context);
+void start_ttl(const ContextPtr& context);
 
 }  // namespace knarr::controller
