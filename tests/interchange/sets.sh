@@ -104,13 +104,13 @@ expect "a failed one is made anew" 10 "3 3 3 3 3" get "$SS" -n s sts par
 expect "event" 5 RecreatingFailedPod get '{.items[0].reason}' -n s events --field-selector reason=RecreatingFailedPod
 
 # ---- PodDisruptionBudgets
-budget() { printf 'apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: %s, namespace: s}\nspec: {%s: "%s", selector: {matchLabels: {app: %s}}}\n' "$1" "$2" "$3" "$4"; }
+budget() { printf 'apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: %s, namespace: s}\nspec: {%s: %s, selector: {matchLabels: {app: %s}}}\n' "$1" "$2" "$3" "$4"; }
 budget par maxUnavailable 34% par | kubectl apply -f - > /dev/null
 PDB='{.status.currentHealthy} {.status.desiredHealthy} {.status.expectedPods} {.status.disruptionsAllowed} {.status.conditions[0].reason}'
 expect "a share of the owner's scale, rounded up" 5 "3 1 3 2 SufficientPods" get "$PDB" -n s pdb par
 kubectl -n s patch pdb par --type=merge -p '{"spec":{"maxUnavailable":0}}' > /dev/null
 expect "nothing may go" 5 "3 3 3 0 InsufficientPods" get "$PDB" -n s pdb par
-evict() { printf 'apiVersion: policy/v1\nkind: Eviction\nmetadata: {name: %s, namespace: s}\n' "$1" | kubectl create --raw "/api/v1/namespaces/s/pods/$1/eviction" -f - 2>&1 | grep -o 'violate' | head -1; }
+evict() { printf 'apiVersion: policy/v1\nkind: Eviction\nmetadata: {name: %s, namespace: s}\n' "$1" | kubectl create --raw "/api/v1/namespaces/s/pods/$1/eviction" -f - 2>&1 | tee -a "$WORK/evict.log" | grep -o violate | head -1; }
 expect "eviction refused" 2 violate evict par-0
 kubectl -n s patch pdb par --type=merge -p '{"spec":{"maxUnavailable":1}}' > /dev/null
 expect "one may go" 5 "3 2 3 1 SufficientPods" get "$PDB" -n s pdb par
