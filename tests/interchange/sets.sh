@@ -110,11 +110,11 @@ PDB='{.status.currentHealthy} {.status.desiredHealthy} {.status.expectedPods} {.
 expect "a share of the owner's scale, rounded up" 5 "3 1 3 2 SufficientPods" get "$PDB" -n s pdb par
 kubectl -n s patch pdb par --type=merge -p '{"spec":{"maxUnavailable":0}}' > /dev/null
 expect "nothing may go" 5 "3 3 3 0 InsufficientPods" get "$PDB" -n s pdb par
-evict() { printf 'apiVersion: policy/v1\nkind: Eviction\nmetadata: {name: %s, namespace: s}\n' "$1" | kubectl create --raw "/api/v1/namespaces/s/pods/$1/eviction" -f - 2>&1 | tee -a "$WORK/evict.log" | grep -o violate | head -1; }
+evict() { printf '{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"%s","namespace":"s"}}' "$1" | kubectl create --raw "/api/v1/namespaces/s/pods/$1/eviction" -f - 2>&1 | grep -o 'violate\|Success' | head -1; }
 expect "eviction refused" 2 violate evict par-0
 kubectl -n s patch pdb par --type=merge -p '{"spec":{"maxUnavailable":1}}' > /dev/null
 expect "one may go" 5 "3 2 3 1 SufficientPods" get "$PDB" -n s pdb par
-expect "evicted" 2 "" evict par-0
+expect "evicted" 2 Success evict par-0
 expect "and back" 10 "3 2 3 1 SufficientPods" get "$PDB" -n s pdb par
 budget ds maxUnavailable 1 ds | kubectl apply -f - > /dev/null
 expect "owners without a scale" 5 "SyncFailed daemonsets.apps does not implement the scale subresource" get '{.status.conditions[0].reason} {.status.conditions[0].message}' -n s pdb ds
