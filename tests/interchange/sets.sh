@@ -137,7 +137,7 @@ expect "upstream keeps our pods" 2 "" contains
 expect "and our revisions" 2 "$(kubectl -n s get controllerrevisions -l 'app in (ds,web,par)' -o name | xargs)" bash -c "kubectl -n s get controllerrevisions -l 'app in (ds,web,par)' -o name | xargs"
 BEFORE=$(uids); REVISIONS=$(kubectl -n s get controllerrevisions -o name | xargs)
 kill $UPSTREAM; wait $UPSTREAM 2> /dev/null
-"$BINARY" --kubeconfig="$KUBECONFIG" --controllers=daemonset,statefulset,garbagecollector,namespace --fast-namespaces > "$WORK/controllers2.log" 2>&1 &
+"$BINARY" --kubeconfig="$KUBECONFIG" --controllers=daemonset,statefulset,garbagecollector,namespace,pvc-protection --fast-namespaces > "$WORK/controllers2.log" 2>&1 &
 PIDS+=($!); MANAGER=$!
 sleep 3
 expect "we keep upstream's pods" 2 "" contains
