@@ -76,20 +76,22 @@ Task<Result<std::vector<std::shared_ptr<const T>>>> claim_all(client::Client& cl
   co_return claimed;
 }
 
-// What `owner` has and might take in: its own by index, and those of its namespace that nobody controls.
+// Objects by the UID of their controller, and those without one by namespace: what an owner has, and what it might take in.
+inline constexpr const char* kByController = "controller";
+inline std::string orphan_value(std::string_view ns) { return "orphan/" + std::string(ns); }
 template <class T>
 void index_by_controller_of(const client::Informer<T>& informer) {
-  informer.add_index("controller", [](const T& object, std::vector<std::string>& values) {
+  informer.add_index(kByController, [](const T& object, std::vector<std::string>& values) {
     const auto* owner = controller_of(object.metadata);
-    values.push_back(owner != nullptr ? owner->uid.str() : "orphan/" + object.metadata.namespace_.str());
+    values.push_back(owner != nullptr ? owner->uid.str() : orphan_value(object.metadata.namespace_));
   });
 }
 template <class T>
 std::vector<std::shared_ptr<const T>> claimable(const client::Informer<T>& informer, const api::meta_v1::ObjectMeta& owner) {
   std::vector<std::shared_ptr<const T>> found;
   auto collect = [&found](const std::shared_ptr<const T>& object) { found.push_back(object); };
-  informer.for_each_indexed("controller", owner.uid, collect);
-  informer.for_each_indexed("controller", "orphan/" + owner.namespace_.str(), collect);
+  informer.for_each_indexed(kByController, owner.uid, collect);
+  informer.for_each_indexed(kByController, orphan_value(owner.namespace_), collect);
   return found;
 }
 
