@@ -236,7 +236,7 @@ class Generator:
             for field in struct.fields:
                 target, a = self.resolve(group, field.base), field.attributes
                 kind = "kStruct" if target is not None else KINDS[field.base][0]
-                flags = sum(bit for key, bit in (("omitempty", 1), ("inline", 2), ("wrapped", 4), ("required", 8)) if key in a)
+                flags = sum(bit for key, bit in (("omitempty", 1), ("inline", 2), ("wrapped", 4), ("required", 8), ("typed", 16)) if key in a)
                 fields.append(f"{{{self.text(field.name)}, {0 if target is None else self.index[id(target)]}, "
                               f"offsetof({cpp}, {snake(field.name)}), {field.tag}, Kind::{kind}, Shape::{field.shape}, {flags}}}")
                 list_type, _, keys = a.get("list", "").partition(":")

@@ -21,6 +21,9 @@ constexpr ControllerEntry kControllers[] = {
     {"job-controller", "job", start_job},
     {"cronjob-controller", "cronjob", start_cronjob},
     {"ttl-after-finished-controller", "ttl-after-finished", start_ttl_after_finished},
+    {"daemonset-controller", "daemonset", start_daemonset},
+    {"statefulset-controller", "statefulset", start_statefulset},
+    {"disruption-controller", "disruption", start_disruption},
     {"resourcequota-controller", "resourcequota", start_resourcequota},
     {"persistentvolumeclaim-protection-controller", "pvc-protection", start_pvc_protection},
     {"persistentvolume-protection-controller", "pv-protection", start_pv_protection},
@@ -33,6 +36,7 @@ constexpr ControllerEntry kControllers[] = {
     {"certificatesigningrequest-cleaner-controller", "csrcleaner", start_csr_cleaner},
     {"bootstrap-signer-controller", "bootstrapsigner", start_bootstrap_signer, false},
     {"token-cleaner-controller", "tokencleaner", start_token_cleaner, false},
+    {"ttl-controller", "ttl", start_ttl},
     // Last, so that it finds the informers of the others and shares them.
     {"garbage-collector-controller", "garbagecollector", start_garbagecollector},
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/deployment.h"
 
+#include "controller/claim.h"
 #include "controller/util.h"
 
 namespace knarr::controller {
@@ -17,7 +18,8 @@ DeploymentController::DeploymentController(ContextPtr context)
 
 void DeploymentController::start() {
   auto self = shared_from_this();
-  index_by_controller(pods_);
+  index_by_controller_of(pods_);
+  index_by_controller_of(sets_);
   deployments_.add_handler([self](const DeploymentPtr& old, const DeploymentPtr& now) {
     self->queue_->add(key_of(now != nullptr ? *now : *old));
   });
@@ -74,63 +76,14 @@ void DeploymentController::pod_gone(const Pod& pod) {
   if (d != nullptr && d->spec.strategy.type == "Recreate") queue_->add(key_of(*d));
 }
 
-Task<Status> DeploymentController::may_adopt(const Deployment& d) {
-  std::string ns = d.metadata.namespace_.str(), name = d.metadata.name.str();
-  auto fresh = co_await context_->client.get<Deployment>(std::move(ns), std::move(name));
-  if (!fresh.ok()) co_return fresh.status();
-  if (fresh->metadata.uid != d.metadata.uid)
-    co_return Status::error(fmt::format("original Deployment {} is gone: got uid {}, wanted {}", key_of(d), fresh->metadata.uid.view(),
-                                        d.metadata.uid.view()));
-  if (fresh->metadata.deletion_timestamp) co_return Status::error(key_of(d) + " has just been deleted");
-  co_return Status();
-}
-
-Task<Status> DeploymentController::patch_rs(RsPtr rs, std::string patch) {
-  std::string ns = rs->metadata.namespace_.str(), name = rs->metadata.name.str();
-  auto patched =
-      co_await context_->client.patch<ReplicaSet>(std::move(ns), std::move(name), client::PatchType::kStrategic, std::move(patch));
-  co_return patched.status();
-}
-
-Task<Result<RsList>> DeploymentController::claim(const Deployment& d) {
-  auto selector = schema::LabelSelector::from(d.spec.selector.get());
-  if (!selector.ok())
-    co_return selector.status().with_context("deployment " + key_of(d) + " has invalid label selector");
-  RsList present, claimed;
-  sets_.for_each_in(d.metadata.namespace_, [&](const RsPtr& rs) { present.push_back(rs); });
-  std::vector<Status> failures;
-  bool deleting = d.metadata.deletion_timestamp.has_value(), asked = false;
-  Status allowed;
-  for (const RsPtr& rs : present) {
-    const auto* owner = controller_of(rs->metadata);
-    bool matches = selector->matches(rs->metadata.labels);
-    if (owner != nullptr && owner->uid != d.metadata.uid) continue;
-    if (owner != nullptr && matches) {
-      claimed.push_back(rs);
-      continue;
-    }
-    if (deleting) continue;
-    if (owner != nullptr) {
-      std::string patch = release_patch(d.metadata.uid, rs->metadata.uid);
-      Status status = co_await patch_rs(rs, std::move(patch));
-      if (!status.ok() && status.code() != 404 && status.code() != 422) failures.push_back(status);
-      continue;
-    }
-    if (!matches || rs->metadata.deletion_timestamp) continue;
-    if (!asked) allowed = co_await may_adopt(d);
-    asked = true;
-    Status status = allowed;
-    if (allowed.ok()) {
-      std::string patch = adopt_patch(controller_ref(d), rs->metadata.uid);
-      status = co_await patch_rs(rs, std::move(patch));
-    }
-    if (status.ok()) {
-      claimed.push_back(rs);
-    } else if (status.code() != 404) {
-      failures.push_back(status);
-    }
-  }
-  if (Status status = aggregate(failures); !status.ok()) co_return status;
+Task<Result<RsList>> DeploymentController::claim(DeploymentPtr d) {
+  auto selector = schema::LabelSelector::from(d->spec.selector.get());
+  if (!selector.ok()) co_return selector.status().with_context("deployment " + key_of(*d) + " has invalid label selector");
+  RsList candidates = claimable(sets_, d->metadata);
+  std::function<bool(const ReplicaSet&)> matches = [selector = std::move(*selector)](const ReplicaSet& rs) {
+    return selector.matches(rs.metadata.labels);
+  };
+  auto claimed = co_await claim_all<ReplicaSet, Deployment>(context_->client, d, std::move(candidates), std::move(matches));
   co_return claimed;
 }
 
@@ -147,7 +100,7 @@ Task<Status> DeploymentController::reconcile(std::string key) {
     (void)ignored;
     co_return Status();
   }
-  auto claimed = co_await claim(d);
+  auto claimed = co_await claim(cached);
   if (!claimed.ok()) co_return claimed.status();
   RsList list = std::move(*claimed);
   Status status;

@@ -27,9 +27,7 @@ class DeploymentController : public std::enable_shared_from_this<DeploymentContr
   };
 
   Task<Status> reconcile(std::string key);
-  Task<Result<RsList>> claim(const Deployment& d);
-  Task<Status> may_adopt(const Deployment& d);
-  Task<Status> patch_rs(RsPtr rs, std::string patch);
+  Task<Result<RsList>> claim(DeploymentPtr d);
 
   // ---- deployment_sync.cc
   Task<Result<Family>> family(Deployment& d, RsList list, bool create);

@@ -24,8 +24,13 @@ class Expectations {
   // `pods` are keys of the objects whose deletion was asked for.
   template <class Keys>
   void expect_deletions(const std::string& key, const Keys& pods) {
+    expect(key, 0, pods);
+  }
+  template <class Keys>
+  void expect(const std::string& key, int creations, const Keys& pods) {
     Entry& entry = entries_[key];
     entry = Entry{};
+    entry.creations = creations;
     entry.deletions.insert(pods.begin(), pods.end());
     entry.since = clock_.mono();
   }

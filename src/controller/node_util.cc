@@ -85,13 +85,6 @@ std::vector<std::shared_ptr<const Pod>> pods_on_node(const client::Informer<Pod>
   return found;
 }
 
-bool tolerates(const api::core_v1::Toleration& toleration, const Taint& taint) {
-  if (!toleration.effect.empty() && toleration.effect != taint.effect) return false;
-  if (!toleration.key.empty() && toleration.key != taint.key) return false;
-  if (toleration.operator_ == "Exists") return true;
-  return (toleration.operator_.empty() || toleration.operator_ == "Equal") && toleration.value == taint.value;
-}
-
 std::string pod_condition_patch(const Pod& pod, std::string_view type, std::string_view reason, std::string_view message,
                                 std::string_view phase, schema::Time now) {
   std::string patch = "{\"metadata\":{\"uid\":" + quote(pod.metadata.uid) + "},\"status\":{";

@@ -38,8 +38,6 @@ api::core_v1::ObjectReference node_reference(std::string_view name, std::string_
 void index_by_node(const client::Informer<api::core_v1::Pod>& pods);
 std::vector<std::shared_ptr<const api::core_v1::Pod>> pods_on_node(const client::Informer<api::core_v1::Pod>& pods, std::string_view node);
 
-bool tolerates(const api::core_v1::Toleration& toleration, const Taint& taint);
-
 // A merge patch of a pod's status with one condition, and a phase unless "".
 std::string pod_condition_patch(const api::core_v1::Pod& pod, std::string_view type, std::string_view reason, std::string_view message,
                                 std::string_view phase, schema::Time now);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "controller/claim.h"
 #include "controller/util.h"
 #include "schema/codec.h"
 
@@ -111,9 +112,6 @@ void sort_for_deletion(std::vector<PodPtr>& pods, const std::vector<PodPtr>& rel
 
 namespace {
 
-constexpr const char* kByController = "controller";
-std::string orphan_value(std::string_view ns) { return "orphan/" + std::string(ns); }
-
 std::vector<PodPtr> collect(const client::Informer<Pod>& pods, std::string_view value) {
   std::vector<PodPtr> found;
   pods.for_each_indexed(kByController, value, [&](const PodPtr& pod) { found.push_back(pod); });
@@ -122,12 +120,7 @@ std::vector<PodPtr> collect(const client::Informer<Pod>& pods, std::string_view 
 
 }  // namespace
 
-void index_by_controller(const client::Informer<Pod>& pods) {
-  pods.add_index(kByController, [](const Pod& pod, std::vector<std::string>& values) {
-    const auto* owner = controller_of(pod.metadata);
-    values.push_back(owner != nullptr ? owner->uid.str() : orphan_value(pod.metadata.namespace_));
-  });
-}
+void index_by_controller(const client::Informer<Pod>& pods) { index_by_controller_of(pods); }
 std::vector<PodPtr> pods_of_controller(const client::Informer<Pod>& pods, std::string_view uid) { return collect(pods, uid); }
 std::vector<PodPtr> orphans_in(const client::Informer<Pod>& pods, std::string_view ns) { return collect(pods, orphan_value(ns)); }
 

@@ -29,7 +29,6 @@ class ReplicaEngine : public std::enable_shared_from_this<ReplicaEngine<Traits>>
 
   Task<Status> reconcile(std::string key);
   Task<Status> claim(OwnerPtr owner, schema::LabelSelector selector, std::vector<PodPtr>& claimed);
-  Task<Status> may_adopt(OwnerPtr owner);
   Task<Status> manage(OwnerPtr owner, std::vector<PodPtr> pods);
   Task<Status> make_pods(OwnerPtr owner, int count);
   Task<Status> remove_pods(OwnerPtr owner, std::vector<PodPtr> pods, size_t count);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "controller/claim.h"
 #include "controller/replica_engine.h"
 
 namespace knarr::controller {
@@ -143,60 +144,14 @@ Task<Status> ReplicaEngine<Traits>::reconcile(std::string key) {
   co_return managed;
 }
 
-// Adoption needs a fresh look: the cache may not know yet that the owner is being deleted.
-template <class Traits>
-Task<Status> ReplicaEngine<Traits>::may_adopt(OwnerPtr owner) {
-  std::string ns = owner->metadata.namespace_.str(), name = owner->metadata.name.str();
-  auto fresh = co_await context_->client.template get<Owner>(std::move(ns), std::move(name));
-  if (!fresh.ok()) co_return fresh.status();
-  if (fresh->metadata.uid != owner->metadata.uid)
-    co_return Status::error(fmt::format("original {} {} is gone: got uid {}, wanted {}", Owner::kind_info().kind, key_of(*owner),
-                                        fresh->metadata.uid.view(), owner->metadata.uid.view()));
-  if (fresh->metadata.deletion_timestamp)
-    co_return Status::error(fmt::format("{} has just been deleted", key_of(*owner)));
-  co_return Status();
-}
-
 template <class Traits>
 Task<Status> ReplicaEngine<Traits>::claim(OwnerPtr owner, schema::LabelSelector selector, std::vector<PodPtr>& claimed) {
-  std::vector<Status> failures;
-  bool deleting = owner->metadata.deletion_timestamp.has_value();
-  std::string_view uid = owner->metadata.uid;
-  for (const PodPtr& pod : pods_of_controller(pods_, uid)) {
-    if (!is_pod_active(*pod)) continue;
-    if (selector.matches(pod->metadata.labels)) {
-      claimed.push_back(pod);
-      continue;
-    }
-    if (deleting) continue;
-    std::string ns = pod->metadata.namespace_.str(), name = pod->metadata.name.str();
-    std::string patch = release_patch(uid, pod->metadata.uid);
-    Status status = co_await control_.patch(std::move(ns), std::move(name), std::move(patch));
-    // 404: gone; 422: another pod of the name, or not ours any more.
-    if (!status.ok() && status.code() != 404 && status.code() != 422) failures.push_back(status);
-  }
-  std::vector<PodPtr> orphans;
-  if (!deleting) orphans = orphans_in(pods_, owner->metadata.namespace_);
-  bool asked = false;
-  Status allowed;
-  for (const PodPtr& pod : orphans) {
-    if (!is_pod_active(*pod) || !selector.matches(pod->metadata.labels)) continue;
-    if (!asked) allowed = co_await may_adopt(owner);
-    asked = true;
-    if (!allowed.ok()) {
-      if (allowed.code() != 404) failures.push_back(allowed);
-      continue;
-    }
-    std::string ns = pod->metadata.namespace_.str(), name = pod->metadata.name.str();
-    std::string patch = adopt_patch(controller_ref(*owner), pod->metadata.uid);
-    Status status = co_await control_.patch(std::move(ns), std::move(name), std::move(patch));
-    if (status.ok()) {
-      claimed.push_back(pod);
-    } else if (status.code() != 404) {
-      failures.push_back(status);
-    }
-  }
-  co_return aggregate(failures);
+  std::vector<PodPtr> candidates = claimable(pods_, owner->metadata);
+  std::erase_if(candidates, [](const PodPtr& pod) { return !is_pod_active(*pod); });
+  std::function<bool(const Pod&)> matches = [selector = std::move(selector)](const Pod& pod) { return selector.matches(pod.metadata.labels); };
+  auto result = co_await claim_all<Pod, Owner>(context_->client, owner, std::move(candidates), std::move(matches));
+  if (result.ok()) claimed = std::move(*result);
+  co_return result.status();
 }
 
 template <class Traits>

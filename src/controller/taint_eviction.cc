@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "controller/util.h"
+#include "schema/node_selector.h"
 
 namespace knarr::controller {
 
@@ -44,7 +45,7 @@ std::optional<int64_t> TaintEviction::tolerated_seconds(const Pod& pod, const st
   for (const Taint& taint : taints) {
     const api::core_v1::Toleration* found = nullptr;
     for (const auto& toleration : pod.spec.tolerations)
-      if (found == nullptr && tolerates(toleration, taint)) found = &toleration;
+      if (found == nullptr && schema::tolerates(toleration, taint)) found = &toleration;
     if (found == nullptr) return 0;
     if (!found->toleration_seconds) continue;
     int64_t seconds = std::max<int64_t>(0, *found->toleration_seconds);

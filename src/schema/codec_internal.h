@@ -9,6 +9,10 @@
 
 namespace knarr::schema {
 
+// One more FieldFlag ("typed" in api/): the kinds in this list show their apiVersion and kind, as a StatefulSet's volumeClaimTemplates do;
+// items of lists do not.
+inline constexpr uint8_t kShowsTypeMeta = 16;
+
 // Typed objects nest no deeper than this, in any encoding: only OpenAPI schemas nest at all, and
 // the decoders recurse on them.
 inline constexpr int kMaxTypedDepth = 1000;

@@ -5,6 +5,7 @@
 #include "schema/codec_internal.h"
 #include "schema/json_reader.h"
 #include "schema/json_text.h"
+#include "schema/resource.h"
 #include "schema/time.h"
 
 namespace knarr::schema {
@@ -85,18 +86,28 @@ class JsonEncoder {
     if (list.block == nullptr) {
       out_ += "null";
     } else if (field.shape == Shape::kList) {
-      elements(field.kind, inner, list);
+      elements(field.kind, inner, list, field.flags & kShowsTypeMeta ? kind_info_of(*inner) : nullptr);
     } else {
       entries(field.kind, inner, list);
     }
   }
 
-  void elements(Kind kind, const Type* inner, const RawList& list) {
+  static const KindInfo* kind_info_of(const Type& type) {
+    for (const KindInfo& info : builtin_kinds())
+      if (info.type == &type) return &info;
+    return nullptr;
+  }
+
+  void elements(Kind kind, const Type* inner, const RawList& list, const KindInfo* meta = nullptr) {
     size_t step = kind_size(kind, inner);
     out_ += '[';
     for (size_t i = 0, n = list.size(); i < n; ++i) {
       if (i != 0) out_ += ',';
-      value(kind, inner, list.at(i, step));
+      if (meta != nullptr) {
+        object(*inner, list.at(i, step), meta);
+      } else {
+        value(kind, inner, list.at(i, step));
+      }
     }
     out_ += ']';
   }

@@ -116,13 +116,15 @@ TEST(CodecJson, TypeMeta) {
   DecodeReport report;
   ASSERT_TRUE(from_json<core::Pod>(R"({"apiVersion":"v1","spec":{},"kind":"Pod"})", &report).ok());
   EXPECT_EQ(report.type_meta.kind + report.type_meta.api_version, "Podv1");
-  // A kind inside another keeps none.
+  // A kind inside another keeps none; where upstream shows one it is the field's.
   report = {};
   auto set = from_json<api::apps_v1::StatefulSetSpec>(
       R"({"selector":null,"template":{},"serviceName":"","updateStrategy":{},"volumeClaimTemplates":[{"kind":"PersistentVolumeClaim","apiVersion":"v1","spec":{}}]})",
       &report);
   ASSERT_TRUE(set.ok());
   EXPECT_TRUE(report.problems.empty() && report.type_meta.kind.empty());
+  EXPECT_NE(to_json(*set).find(R"("volumeClaimTemplates":[{"kind":"PersistentVolumeClaim","apiVersion":"v1","metadata":{)"), std::string::npos);
+  EXPECT_EQ(to_json(core::PodList{}).find("Pod"), std::string::npos);
 
   EXPECT_EQ(peek_json(R"({"metadata":{"kind":"X"},"kind":"Pod","apiVersion":"v1"})")->kind, "Pod");
   EXPECT_EQ(peek_json(R"({"kind":1})").status().message(),

@@ -75,11 +75,12 @@ for tag in 1.14-4 1.15-4; do
   image $e2e/nginx:$tag '{"Cmd":["nginx","-g","daemon off;"]}' "$debian" \
     "usr/share/nginx/html/index.html=$(text nginx.html '<title>Welcome to nginx!</title>\n')"
 done
+# Some probes need a shell that knows [[, as the original's does.
 text foreground '#!/bin/sh\nexec apache2ctl -DFOREGROUND "$@"\n' > /dev/null
 for tag in 2.4.38-4 2.4.39-4; do
   image $e2e/httpd:$tag '{"Cmd":["httpd-foreground"]}' "$debian" usr/local/apache2/ usr/local/apache2/htdocs/ \
     "usr/local/apache2/htdocs/index.html=$(text httpd.html '<html><body><h1>It works!</h1></body></html>\n')" \
-    "usr/local/bin/httpd-foreground:755=$work/foreground" "var/www/html/index.html=$work/httpd.html"
+    "usr/local/bin/httpd-foreground:755=$work/foreground" "var/www/html/index.html=$work/httpd.html" usr/bin/sh@bash
 done
 image $e2e/jessie-dnsutils:1.7 '{"Cmd":["sleep","1000000"]}' "$debian"
 image $e2e/sample-apiserver:1.17.7 '{"Entrypoint":["/sample-apiserver","--feature-gates=APIPriorityAndFairness=false"]}' "$debian" \

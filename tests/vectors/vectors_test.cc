@@ -68,12 +68,29 @@ class Vectors : public testing::TestWithParam<std::string> {
     return find_kind(meta.api_version, meta.kind);
   }
 
+  // Upstream's codecs alone leave the kind of claim templates out; its server, whose answers ours are, fills them in.
+  static json::Value without_claim_kinds(json::Value tree) {
+    if (!GetParam().ends_with("/apps.v1.StatefulSet")) return tree;
+    for (json::Value& claim : tree["spec"]["volumeClaimTemplates"].items()) {
+      EXPECT_TRUE(claim.erase("kind") && claim.erase("apiVersion"));
+    }
+    return tree;
+  }
+  static void check_yaml(const std::string& yaml, const std::string& from) {
+    if (!GetParam().ends_with("/apps.v1.StatefulSet")) {
+      EXPECT_EQ(yaml, expected(".yaml")) << "YAML, decoded from " << from;
+      return;
+    }
+    Result<std::string> ours = yaml_to_json(yaml), theirs = yaml_to_json(expected(".yaml"));
+    ASSERT_TRUE(ours.ok() && theirs.ok());
+    EXPECT_EQ(without_claim_kinds(*json::parse(*ours)), *json::parse(*theirs));
+  }
+
   static void check_encodings(const KindInfo& kind, const void* object, const std::string& from) {
     Result<json::Value> tree = json::parse(encode(Encoding::kJson, kind, object));
     ASSERT_TRUE(tree.ok()) << from << ": " << tree.status().message();
-    EXPECT_EQ(json::to_pretty(*tree), expected(".json")) << "JSON, decoded from " << from;
-    EXPECT_EQ(encode(Encoding::kYaml, kind, object), expected(".yaml"))
-        << "YAML, decoded from " << from;
+    EXPECT_EQ(json::to_pretty(without_claim_kinds(std::move(*tree))), expected(".json")) << "JSON, decoded from " << from;
+    check_yaml(encode(Encoding::kYaml, kind, object), from);
     EXPECT_TRUE(encode(Encoding::kProtobuf, kind, object) == expected(".pb"))
         << "protobuf, decoded from " << from;
   }

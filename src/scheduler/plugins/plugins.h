@@ -3,6 +3,7 @@
 #pragma once
 
 #include "scheduler/framework.h"
+#include "schema/node_selector.h"
 
 namespace knarr::scheduler::plugins {
 
@@ -15,13 +16,12 @@ extern const Plugin kNodeResourcesFit;
 extern const Plugin kBalancedAllocation;
 extern const Plugin kImageLocality;
 
-// The pure functions behind them.
-bool tolerates(const schema::List<api::core_v1::Toleration>& tolerations, const api::core_v1::Taint& taint);
+// The pure functions behind them; those of node selection are shared with controllers and kubelet.
+using schema::matches_node_selection;
+using schema::matches_term;
+using schema::tolerates;
 // The first taint with effect NoSchedule or NoExecute that nothing tolerates; null when all are tolerated.
 const api::core_v1::Taint* untolerated_taint(const api::core_v1::Node& node, const api::core_v1::Pod& pod);
-// nodeSelector and required node affinity.
-bool matches_node_selection(const api::core_v1::Pod& pod, const api::core_v1::Node& node);
-bool matches_term(const api::core_v1::NodeSelectorTerm& term, const api::core_v1::Node& node);
 bool ports_conflict(const HostPort& a, const HostPort& b);
 std::vector<std::string> insufficient_resources(const PodInfo& pod, const NodeInfo& node);
 

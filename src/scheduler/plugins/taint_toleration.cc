@@ -6,17 +6,6 @@ namespace knarr::scheduler::plugins {
 using api::core_v1::Node;
 using api::core_v1::Pod;
 using api::core_v1::Taint;
-using api::core_v1::Toleration;
-
-bool tolerates(const schema::List<Toleration>& tolerations, const Taint& taint) {
-  for (const Toleration& toleration : tolerations) {
-    if (!toleration.effect.empty() && !(toleration.effect == taint.effect)) continue;
-    if (!toleration.key.empty() && !(toleration.key == taint.key)) continue;
-    if (toleration.operator_ == "Exists") return true;
-    if ((toleration.operator_.empty() || toleration.operator_ == "Equal") && toleration.value == taint.value) return true;
-  }
-  return false;
-}
 
 const Taint* untolerated_taint(const Node& node, const Pod& pod) {
   for (const Taint& taint : node.spec.taints) {
