@@ -11,8 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "schema/time.h"
 
 namespace knarr::cmd {
 
@@ -33,6 +35,18 @@ class ComponentApp : public CLI::App {
   }
   void add_bool(const std::string& name, bool& value, const std::string& description) {
     add_flag(name + "{true}", value, description);
+  }
+
+  // Go's durations: "1h2m3s".
+  void add_duration(const std::string& name, Duration& value, const std::string& description) {
+    add_option_function<std::string>(
+        name,
+        [&value, name](const std::string& text) {
+          Result<int64_t> nanos = schema::parse_duration(text);
+          if (!nanos.ok()) throw CLI::ValidationError(name, std::string(nanos.status().message()));
+          value = Duration(*nanos);
+        },
+        description);
   }
 
   void apply_logging() const {
