@@ -13,11 +13,12 @@ constexpr size_t kMaxName = 240;
 
 std::string_view ip_word(Family family) { return family == Family::kIPv4 ? "ip" : "ip6"; }
 
+// "ns1/svc1/tcp/p80"
 std::string base_name(const ServicePort& port) {
-  std::string protocol = port.lower_protocol();
-  std::string service = port.name.substr(0, port.name.find(':'));
-  return fmt::format("{}-{}/{}/{}", chain_hash(port.name + protocol).substr(0, 8), service, protocol, port.port_name);
+  return fmt::format("{}/{}/{}", port.name.substr(0, port.name.find(':')), port.lower_protocol(), port.port_name);
 }
+
+std::string hashed(std::string_view text) { return chain_hash(text).substr(0, 8); }
 
 class NftPortWriter {
  public:
@@ -147,18 +148,18 @@ class NftPortWriter {
 
 }  // namespace
 
-std::string nft_chain_name(std::string_view kind, const ServicePort& port) { return fmt::format("{}-{}", kind, base_name(port)).substr(0, kMaxName); }
+std::string nft_chain_name(std::string_view kind, const ServicePort& port) {
+  std::string name = base_name(port);
+  return fmt::format("{}-{}-{}", kind, hashed(name), name).substr(0, kMaxName);
+}
 
 std::string nft_endpoint_name(std::string_view kind, const ServicePort& port, const Endpoint& endpoint) {
   std::string ip = endpoint.ip;
   std::replace(ip.begin(), ip.end(), ':', '.');
+  std::string name = fmt::format("{}__{}/{}", base_name(port), ip, endpoint.port);
   // A set's time-out cannot be changed: another time-out is another set.
   std::string timeout = kind == "affinity" ? std::to_string(port.affinity_seconds) : std::string();
-  std::string hash = chain_hash(port.name + port.lower_protocol() + endpoint.text + timeout).substr(0, 8);
-  std::string service = base_name(port).substr(9);
-  std::string end = fmt::format("__{}/{}", ip, endpoint.port);
-  std::string name = fmt::format("{}-{}-{}", kind, hash, service);
-  return name.substr(0, kMaxName - end.size()) + end;
+  return fmt::format("{}-{}-{}", kind, hashed(name + timeout), name).substr(0, kMaxName);
 }
 
 bool is_nft_service_name(std::string_view name) {

@@ -8,7 +8,9 @@ certificate proxy /CN=system:kube-proxy
 kubeconfig proxy
 start_apiserver knarr
 kubectl create -f - > /dev/null << 'Y'
-{apiVersion: v1, kind: Node, metadata: {name: n1}}
+apiVersion: v1
+kind: Node
+metadata: {name: n1}
 Y
 
 # An answer is who answers and whom it sees.
@@ -61,7 +63,8 @@ node_with_pods() { # NODE NODE-ADDRESS
     local pod=$1-pod$number
     ip netns add "$pod"
     ip -n "$1" link add "v$number" type veth peer name eth0 netns "$pod"
-    ip -n "$1" link set "v$number" master cni0 up type bridge_slave hairpin on
+    ip -n "$1" link set "v$number" master cni0 up
+    ip -n "$1" link set "v$number" type bridge_slave hairpin on
     ip -n "$pod" link set lo up
     ip -n "$pod" address add "10.244.0.$number/24" dev eth0
     ip -n "$pod" link set eth0 up
@@ -77,8 +80,8 @@ ip -n client address add 172.20.0.50/24 dev eth0
 ip -n client link set eth0 up
 
 slice() { # SERVICE PORT-NAME PROTOCOL PORT ADDRESSES...
-  local list=""
-  for address in "${@:5}"; do list+="- {addresses: [$address], nodeName: $([[ $address == 10.244.0.* ]] && echo n1 || echo n2)}"$'\n'; done
+  local list="" ip
+  for ip in "${@:5}"; do list+="- {addresses: [$ip], nodeName: $([[ $ip == 10.244.0.* ]] && echo n1 || echo n2)}"$'\n'; done
   kubectl apply -f - > /dev/null << Y
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
@@ -91,7 +94,10 @@ Y
 }
 service() { # NAME SPEC
   kubectl apply -f - > /dev/null << Y
-{apiVersion: v1, kind: Service, metadata: {name: $1}, spec: $2}
+apiVersion: v1
+kind: Service
+metadata: {name: $1}
+spec: $2
 Y
 }
 
@@ -146,14 +152,14 @@ traffic() { # MODE NODE NODE-ADDRESS
   if [ "$mode" = iptables ]; then
     expect "$mode: nothing refers to a deleted service" 10 0 bash -c "ip netns exec $node iptables-save | grep -c default/web"
   else
-    expect "$mode: nothing refers to a deleted service" 10 0 bash -c "ip netns exec $node nft list ruleset | grep -c default/web"
+    expect "$mode: nothing refers to a deleted service" 10 0 bash -c "ip netns exec $node nft list ruleset 2> /dev/null | grep -c default/web"
     expect "$mode: a port that no service has" 5 refused ask "$pod" tcp 10.96.1.6 81
     ip netns exec "$node" nft flush ruleset
     expect "$mode: flushed rules come back" 40 pod2 who "$pod" tcp 10.96.1.6 80
   fi
   kill "$(pid_of "proxy-$mode")"
   ip netns exec "$node" "$KNARR" kube-proxy --cleanup
-  expect "$mode: --cleanup" 5 0 bash -c "ip netns exec $node nft list ruleset | grep -cE 'KUBE-(SVC|SEP|SERVICES)|kube-proxy'"
+  expect "$mode: --cleanup" 5 0 bash -c "ip netns exec $node nft list ruleset 2> /dev/null | grep -cE 'KUBE-(SVC|SEP|SERVICES)|kube-proxy'"
   kubectl delete services,endpointslices --all > /dev/null
 }
 traffic iptables node-i 172.20.0.11
