@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <thread>
 
 #include "base/files.h"
 #include "client/informer.h"
@@ -106,13 +107,13 @@ class Cluster {
     CO_TRY(api);
     start_components();
     stages_.done("scheduler and controllers");
+    co_await start_proxy();
     Status runtime_status = co_await runtime.get();
     CO_TRY(runtime_status);
     stages_.done("container runtime " + runtime_endpoint());
     Status kubelet = co_await start_kubelet();
     CO_TRY(kubelet);
     stages_.done("kubelet");
-    co_await start_proxy();
     co_await wait_ready();
     print_ready();
     if (runtime_) spawn(loops_.main(), load_images(this));
@@ -272,7 +273,9 @@ class Cluster {
     config.cluster_cidr = options_.pod_cidr;
     config.healthz_bind_address = options_.proxy_healthz;
     config.metrics_bind_address = "";
-    proxy_client_ = client_as("system:kube-proxy", {"system:node-proxier"}, "kube-proxy");
+    Status limits = proxy::set_up_conntrack(*system_, config, static_cast<int>(std::thread::hardware_concurrency()));
+    if (!limits.ok()) log_warning("Left the limits of connection tracking as they are", {{"error", limits.message()}});
+    proxy_client_ = client_as("system:kube-proxy", {}, "kube-proxy");
     proxy_ = std::make_unique<proxy::Proxy>(*proxy_client_, *informers_, true, clock_, *system_, std::move(config));
     Status status = co_await proxy_->start();
     if (status.ok()) {

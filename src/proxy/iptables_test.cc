@@ -104,13 +104,20 @@ size_t count_lines(const std::string& text) { return static_cast<size_t>(std::co
 
 TEST_F(Writer, OneEndpointAmongTenThousandServices) {
   constexpr int kServices = 10000;
-  SlicePtr old;
+  ServicePtr one = service("svc", spec("10.0.0.1"));
+  SlicePtr one_slice = slice("svc", "svc", kHttp, "{addresses: [10.180.0.1]}, {addresses: [10.180.0.2]}"), old;
   for (int i = 0; i < kServices; ++i) {
-    std::string name = "svc" + std::to_string(i), ip = "10." + std::to_string(1 + i / 60000) + "." + std::to_string(i / 250) + "." + std::to_string(1 + i % 250);
-    tracker_.update_service(nullptr, service(name, spec(ip)));
-    SlicePtr made = slice(name + "-a", name, kHttp, "{addresses: [10.180.0.1]}, {addresses: [10.180.0.2]}");
-    if (i == 77) old = made;
-    tracker_.update_slice(nullptr, made);
+    auto made = std::make_shared<api::core_v1::Service>(*one);
+    auto endpoints = std::make_shared<api::discovery_v1::EndpointSlice>(*one_slice);
+    std::string name = "svc" + std::to_string(i), ip = "10.1." + std::to_string(i / 250) + "." + std::to_string(1 + i % 250);
+    made->metadata.name = name;
+    made->spec.cluster_ip = ip;
+    made->spec.cluster_ips[0] = ip;
+    endpoints->metadata.name = name + "-a";
+    endpoints->metadata.labels["kubernetes.io/service-name"] = name;
+    if (i == 77) old = endpoints;
+    tracker_.update_service(nullptr, made);
+    tracker_.update_slice(nullptr, endpoints);
   }
   (void)tracker_.take_changes();
   ASSERT_TRUE(write_all().ok());
