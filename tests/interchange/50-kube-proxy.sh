@@ -170,6 +170,8 @@ expect "the last endpoint goes" 20 same same '"default/plain has no endpoints"'
 for who in theirs ours; do
   for table in filter nat mangle; do ip netns exec $who iptables -t $table -F; ip netns exec $who iptables -t $table -X; done
 done
+metric() { ip netns exec ours curl -s http://127.0.0.1:10249/metrics | awk -v name="kubeproxy_sync_proxy_rules_$1" '$1 == name {print $2}'; }
+expect "no difference was refused" 5 0 metric iptables_partial_restore_failures_total
 expect "flushed rules come back" 30 same same default/balanced
 expect "Starting event" 5 2 bash -c 'kubectl get events --field-selector reason=Starting --no-headers | wc -l'
 kill "$(pid_of ours)"
