@@ -3,12 +3,14 @@
 
 #include <thread>
 
+#include "base/files.h"
 #include "client/informer.h"
 #include "client/kubeconfig.h"
 #include "cmd/commands.h"
 #include "cmd/event_loops.h"
 #include "cmd/flags.h"
 #include "cmd/kube_proxy_configuration.h"
+#include "kubelet/server/folder_watch.h"
 #include "proxy/proxy.h"
 
 namespace knarr::cmd {
@@ -65,8 +67,19 @@ Task<Status> boot(const EventLoops* loops, Options options, std::shared_ptr<Stat
   state->client = std::make_unique<client::Client>(std::move(*transport), "kube-proxy");
   state->informers = std::make_unique<client::InformerFactory>(*state->client, executor);
   state->proxy = std::make_unique<proxy::Proxy>(*state->client, *state->informers, false, Clock::real(), *state->system, config);
-  Status status = co_await state->proxy->start();
-  co_return status;
+  Status started = co_await state->proxy->start();
+  CO_TRY(started);
+  if (options.config_file.empty()) co_return Status();
+  // Whoever runs us starts us anew with what the file says now.
+  auto updated = std::make_shared<Notifier>(executor);
+  kubelet::FolderWatcher watcher(executor);
+  std::string name = base_name(options.config_file);
+  auto watch = watcher.watch(dir_name(options.config_file), [updated, name](const kubelet::FolderChange& change) {
+    if (change.name == name && (change.modified || change.appeared)) updated->notify();
+  });
+  if (!watch.ok()) co_return watch.status();
+  co_await updated->wait();
+  co_return Status::error("content of the proxy server's configuration file was updated");
 }
 
 Task<void> stop(std::shared_ptr<State> state) {
@@ -112,7 +125,8 @@ void add_flags(ComponentApp& app, Options& options) {
   app.add_flag("--cleanup", options.cleanup, "remove all rules and end");
   app.accept({"feature-gates", "config-sync-period", "kube-api-qps", "kube-api-burst", "kube-api-content-type", "profiling", "proxy-port-range",
               "healthz-port", "metrics-port", "oom-score-adj", "ipvs-scheduler", "ipvs-exclude-cidrs", "ipvs-sync-period", "ipvs-min-sync-period",
-              "ipvs-strict-arp", "ipvs-tcp-timeout", "ipvs-tcpfin-timeout", "ipvs-udp-timeout", "show-hidden-metrics-for-version", "logging-format"});
+              "ipvs-strict-arp", "ipvs-tcp-timeout", "ipvs-tcpfin-timeout", "ipvs-udp-timeout", "show-hidden-metrics-for-version", "logging-format", "log-flush-frequency", "log-json-info-buffer-size",
+              "log-json-split-stream", "log-text-info-buffer-size", "log-text-split-stream", "vmodule"});
 }
 
 }  // namespace

@@ -272,7 +272,6 @@ class Cluster {
     config.mode = options_.proxy_mode;
     config.cluster_cidr = options_.pod_cidr;
     config.healthz_bind_address = options_.proxy_healthz;
-    config.metrics_bind_address = "";
     Status limits = proxy::set_up_conntrack(*system_, config, static_cast<int>(std::thread::hardware_concurrency()));
     if (!limits.ok()) log_warning("Left the limits of connection tracking as they are", {{"error", limits.message()}});
     proxy_client_ = client_as("system:kube-proxy", {}, "kube-proxy");

@@ -6,7 +6,9 @@ source tests/lib/parts.sh
 make_pki
 certificate proxy /CN=system:kube-proxy
 kubeconfig proxy
-start_apiserver knarr
+# APISERVER=upstream: the same against upstream's API server.
+if [ "${APISERVER:-knarr}" = upstream ]; then start_etcd; fi
+start_apiserver "${APISERVER:-knarr}"
 
 # host NAME ADDRESS: a network name space on the sandbox's bridge.
 host() {
@@ -36,8 +38,9 @@ mode: iptables
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 iptables: {syncPeriod: 5s, minSyncPeriod: 200ms}
 K
+cp "$SANDBOX/proxy.yaml" "$SANDBOX/ours.yaml"
 start theirs ip netns exec theirs "$UPSTREAM/kube-proxy" --config "$SANDBOX/proxy.yaml"
-start ours ip netns exec ours "$KNARR" kube-proxy --config "$SANDBOX/proxy.yaml"
+start ours ip netns exec ours "$KNARR" kube-proxy --config "$SANDBOX/ours.yaml"
 
 SHARED='^-A KUBE-(SERVICES|EXTERNAL-SERVICES|NODEPORTS|PROXY-FIREWALL) '
 # Chains, the rules of each chain in their order, and the rules of chains that services share without it: upstream writes those as a map has them.
@@ -174,8 +177,9 @@ metric() { ip netns exec ours curl -s http://127.0.0.1:10249/metrics | awk -v na
 expect "no difference was refused" 5 0 metric iptables_partial_restore_failures_total
 expect "flushed rules come back" 30 same same default/balanced
 expect "Starting event" 5 2 bash -c 'kubectl get events --field-selector reason=Starting --no-headers | wc -l'
-kill "$(pid_of ours)"
-start ours ip netns exec ours "$KNARR" kube-proxy --config "$SANDBOX/proxy.yaml"
+echo >> "$SANDBOX/ours.yaml"
+expect "ends when its configuration changes" 10 "error: content of the proxy server's configuration file was updated" tail -n 1 "$SANDBOX/ours.log"
+start ours ip netns exec ours "$KNARR" kube-proxy --config "$SANDBOX/ours.yaml"
 slice plain-1 plain "" TCP 8080 10.244.0.2:n1
 expect "started again over its own rules" 20 same same "--to-destination 10.244.0.2:8080"
 kill "$(pid_of ours)"
