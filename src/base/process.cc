@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,15 +34,23 @@ struct SpawnSetup {
   }
 };
 
-Result<pid_t> spawn_child(const ProcessOptions& options, int output) {
+// What a child gets as descriptors 0, 1 and 2; -1 = nothing to read, and our own output.
+struct Streams {
+  int in = -1, out = -1, err = -1;
+};
+
+Result<pid_t> spawn_child(const ProcessOptions& options, Streams streams) {
   SpawnSetup setup;
-  posix_spawn_file_actions_addopen(&setup.actions, 0, "/dev/null", O_RDONLY, 0);
+  if (streams.in >= 0)
+    posix_spawn_file_actions_adddup2(&setup.actions, streams.in, 0);
+  else
+    posix_spawn_file_actions_addopen(&setup.actions, 0, "/dev/null", O_RDONLY, 0);
   if (!options.log_file.empty()) {
     posix_spawn_file_actions_addopen(&setup.actions, 1, options.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0640);
     posix_spawn_file_actions_adddup2(&setup.actions, 1, 2);
-  } else if (output >= 0) {
-    posix_spawn_file_actions_adddup2(&setup.actions, output, 1);
-    posix_spawn_file_actions_adddup2(&setup.actions, output, 2);
+  } else if (streams.out >= 0) {
+    posix_spawn_file_actions_adddup2(&setup.actions, streams.out, 1);
+    posix_spawn_file_actions_adddup2(&setup.actions, streams.err, 2);
   }
   // The child starts with default handlers and nothing blocked, whatever we have set for ourselves.
   sigset_t all, none;
@@ -67,10 +76,45 @@ Result<pid_t> spawn_child(const ProcessOptions& options, int output) {
 
 int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
 
+// A file in memory: a child reads and writes it at its own pace, and nobody has to stand at the other end of a pipe.
+class MemoryFile {
+ public:
+  MemoryFile() : fd_(::memfd_create("stream", MFD_CLOEXEC)) {}
+  ~MemoryFile() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  int fd() const { return fd_; }
+  Status fill(std::string_view text) const {
+    for (size_t done = 0; done < text.size();) {
+      ssize_t n = ::pwrite(fd_, text.data() + done, text.size() - done, static_cast<off_t>(done));
+      if (n < 0 && errno != EINTR) return Status::from_errno("memory for a program's input", errno);
+      if (n > 0) done += static_cast<size_t>(n);
+    }
+    return {};
+  }
+  std::string content() const {
+    off_t size = ::lseek(fd_, 0, SEEK_END);
+    std::string text(size > 0 ? static_cast<size_t>(size) : 0, '\0');
+    size_t done = 0;
+    while (done < text.size()) {
+      ssize_t n = ::pread(fd_, text.data() + done, text.size() - done, static_cast<off_t>(done));
+      if (n <= 0 && errno != EINTR) break;
+      if (n > 0) done += static_cast<size_t>(n);
+    }
+    text.resize(done);
+    return text;
+  }
+
+ private:
+  const int fd_;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<Process>> Process::start(const ProcessOptions& options) {
-  TRY_ASSIGN(pid_t pid, spawn_child(options, -1));
+  TRY_ASSIGN(pid_t pid, spawn_child(options, Streams()));
   return std::unique_ptr<Process>(new Process(pid, open_pidfd(pid)));
 }
 
@@ -124,7 +168,7 @@ Task<Result<std::string>> run_process(std::vector<std::string> args) {
   if (::pipe2(ends, O_CLOEXEC) != 0) co_return Status::from_errno("pipe", errno);
   ProcessOptions options;
   options.args = std::move(args);
-  Result<pid_t> pid = spawn_child(options, ends[1]);
+  Result<pid_t> pid = spawn_child(options, Streams{-1, ends[1], ends[1]});
   ::close(ends[1]);
   asio::posix::stream_descriptor reader(co_await asio::this_coro::executor, ends[0]);
   if (!pid.ok()) co_return pid.status();
@@ -142,6 +186,26 @@ Task<Result<std::string>> run_process(std::vector<std::string> args) {
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
     co_return Status::error(options.args[0] + " failed: " + output);
   co_return output;
+}
+
+Result<std::unique_ptr<Process>> Process::start_with(const ProcessOptions& options, int in, int out, int err) {
+  TRY_ASSIGN(pid_t pid, spawn_child(options, Streams{in, out, err}));
+  return std::unique_ptr<Process>(new Process(pid, open_pidfd(pid)));
+}
+
+Task<Result<CommandResult>> run_command(std::vector<std::string> args, std::string input) {
+  MemoryFile in, out, err;
+  if (in.fd() < 0 || out.fd() < 0 || err.fd() < 0) co_return Status::from_errno("memfd_create", errno);
+  CO_TRY(in.fill(input));
+  ProcessOptions options;
+  options.args = std::move(args);
+  auto process = Process::start_with(options, in.fd(), out.fd(), err.fd());
+  if (!process.ok()) co_return process.status();
+  CommandResult result;
+  result.exit_code = co_await (*process)->wait();
+  result.out = out.content();
+  result.err = err.content();
+  co_return result;
 }
 
 }  // namespace knarr

@@ -23,6 +23,8 @@ struct ProcessOptions {
 class Process {
  public:
   static Result<std::unique_ptr<Process>> start(const ProcessOptions& options);
+  // With these descriptors as its input, output and errors.
+  static Result<std::unique_ptr<Process>> start_with(const ProcessOptions& options, int in, int out, int err);
   ~Process();                                  // does not end the child
   pid_t pid() const { return pid_; }
   bool running() const;
@@ -42,5 +44,13 @@ class Process {
 
 // Runs a program to its end and gives what it printed (stdout and stderr together). A non-zero exit is an error holding the output.
 Task<Result<std::string>> run_process(std::vector<std::string> args);
+
+// How a program that was fed `input` ended.
+struct CommandResult {
+  int exit_code = 0;                           // or 128 + signal
+  std::string out, err;
+};
+// Runs a program to its end with `input` as its standard input. An error only when it could not be started.
+Task<Result<CommandResult>> run_command(std::vector<std::string> args, std::string input);
 
 }  // namespace knarr

@@ -1,101 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmd/kubelet_configuration.h"
 
-#include "base/files.h"
-#include "schema/codec.h"
-#include "schema/json.h"
-#include "schema/quantity.h"
-#include "schema/time.h"
+#include "cmd/configuration_reader.h"
 
 namespace knarr::cmd {
 namespace {
 
-// Reads members of one JSON object, remembering the first that has the wrong type.
-class Reader {
- public:
-  explicit Reader(const json::Value& object) : object_(object) {}
-  Status status;
-
-  // Empty texts, like zero durations, ask for the default.
-  void text(std::string_view name, std::string& out) {
-    const json::Value* value = member(name, &json::Value::is_string);
-    if (value != nullptr && !value->as_string().empty()) out = value->as_string();
-  }
-  void bytes(std::string_view name, int64_t& out) {
-    std::string given;
-    text(name, given);
-    if (given.empty()) return;
-    auto quantity = schema::QuantityValue::parse(given);
-    if (!quantity.ok()) return fail(name, quantity.status().message());
-    out = quantity->value();
-  }
-  void flag(std::string_view name, bool& out) {
-    if (const json::Value* value = member(name, &json::Value::is_bool)) out = value->as_bool();
-  }
-  template <class Number>
-  void number(std::string_view name, Number& out) {
-    if (const json::Value* value = member(name, &json::Value::is_number)) out = static_cast<Number>(value->as_int());
-  }
-  void duration(std::string_view name, Duration& out) {
-    std::string given;
-    text(name, given);
-    if (given.empty()) return;
-    Result<int64_t> nanos = schema::parse_duration(given);
-    if (!nanos.ok()) return fail(name, nanos.status().message());
-    if (*nanos > 0) out = Duration(*nanos);
-  }
-  void texts(std::string_view name, std::vector<std::string>& out) {
-    const json::Value* value = member(name, &json::Value::is_array);
-    if (value == nullptr) return;
-    out.clear();
-    for (const json::Value& item : value->items()) out.push_back(item.as_string());
-  }
-  void text_map(std::string_view name, std::map<std::string, std::string>& out) {
-    const json::Value* value = member(name, &json::Value::is_object);
-    if (value == nullptr) return;
-    out.clear();
-    for (const auto& [key, item] : value->members()) out[std::string(key)] = item.as_string();
-  }
-  const json::Value* array(std::string_view name) { return member(name, &json::Value::is_array); }
-  const json::Value* object(std::string_view name) { return member(name, &json::Value::is_object); }
-
- private:
-  const json::Value* member(std::string_view name, bool (json::Value::*is)() const) {
-    const json::Value* value = object_.find(name);
-    if (value == nullptr || value->is_null()) return nullptr;
-    if ((value->*is)()) return value;
-    fail(name, "has the wrong type");
-    return nullptr;
-  }
-  void fail(std::string_view name, std::string_view why) {
-    if (status.ok()) status = Status::error(std::string(name) + ": " + std::string(why));
-  }
-  const json::Value& object_;
-};
-
-void read_authentication(Reader& reader, kubelet::Config& config) {
+void read_authentication(ConfigurationReader& reader, kubelet::Config& config) {
   if (const json::Value* authentication = reader.object("authentication")) {
-    Reader inner(*authentication);
-    if (const json::Value* x509 = inner.object("x509")) Reader(*x509).text("clientCAFile", config.client_ca_file);
-    if (const json::Value* anonymous = inner.object("anonymous")) Reader(*anonymous).flag("enabled", config.anonymous_auth);
+    ConfigurationReader inner(*authentication);
+    if (const json::Value* x509 = inner.object("x509")) ConfigurationReader(*x509).text("clientCAFile", config.client_ca_file);
+    if (const json::Value* anonymous = inner.object("anonymous")) ConfigurationReader(*anonymous).flag("enabled", config.anonymous_auth);
     if (const json::Value* webhook = inner.object("webhook")) {
-      Reader(*webhook).flag("enabled", config.webhook_auth);
-      Reader(*webhook).duration("cacheTTL", config.token_ttl);
+      ConfigurationReader(*webhook).flag("enabled", config.webhook_auth);
+      ConfigurationReader(*webhook).duration("cacheTTL", config.token_ttl);
     }
   }
   if (const json::Value* authorization = reader.object("authorization")) {
     std::string mode;
-    Reader(*authorization).text("mode", mode);
+    ConfigurationReader(*authorization).text("mode", mode);
     config.always_allow = mode == "AlwaysAllow";
-    if (const json::Value* webhook = Reader(*authorization).object("webhook")) {
-      Reader(*webhook).duration("cacheAuthorizedTTL", config.authorized_ttl);
-      Reader(*webhook).duration("cacheUnauthorizedTTL", config.unauthorized_ttl);
+    if (const json::Value* webhook = ConfigurationReader(*authorization).object("webhook")) {
+      ConfigurationReader(*webhook).duration("cacheAuthorizedTTL", config.authorized_ttl);
+      ConfigurationReader(*webhook).duration("cacheUnauthorizedTTL", config.unauthorized_ttl);
     }
   }
 }
 
 // [{key, value, effect}] as the flag writes them: key=value:effect.
-void read_taints(Reader& reader, kubelet::Config& config) {
+void read_taints(ConfigurationReader& reader, kubelet::Config& config) {
   const json::Value* taints = reader.array("registerWithTaints");
   if (taints == nullptr) return;
   config.register_with_taints.clear();
@@ -106,12 +39,8 @@ void read_taints(Reader& reader, kubelet::Config& config) {
 }  // namespace
 
 Status apply_kubelet_configuration(const std::string& file, kubelet::Config& config) {
-  TRY_ASSIGN(std::string yaml, read_file(file));
-  Result<std::string> as_json = schema::yaml_to_json(yaml);
-  if (!as_json.ok()) return as_json.status().with_context(file);
-  TRY_ASSIGN(json::Value document, json::parse(*as_json));
-  if (document.at({"kind"}).as_string() != "KubeletConfiguration") return Status::error(file + ": kind must be KubeletConfiguration");
-  Reader reader(document);
+  TRY_ASSIGN(json::Value document, read_configuration(file, "KubeletConfiguration"));
+  ConfigurationReader reader(document);
   read_authentication(reader, config);
   reader.text("address", config.address);
   reader.number("port", config.port);

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <thread>
 
 #include "base/files.h"
 #include "client/informer.h"
@@ -17,6 +18,7 @@
 #include "cmd/serve_api.h"
 #include "controller/manager.h"
 #include "kubelet/kubelet.h"
+#include "proxy/proxy.h"
 #include "scheduler/scheduler.h"
 
 namespace knarr::cmd {
@@ -36,6 +38,8 @@ struct UpOptions {
   std::string runtime_endpoint;              // "" = a containerd of our own
   std::string cgroup_root;
   int kubelet_port = 10250;
+  std::string proxy_mode = "iptables";       // "nftables"; "none" = something else serves services
+  std::string proxy_healthz = "0.0.0.0:10256";
   bool log_to_stderr = false;                // else to DATA_DIR/knarr.log
 };
 
@@ -103,6 +107,7 @@ class Cluster {
     CO_TRY(api);
     start_components();
     stages_.done("scheduler and controllers");
+    co_await start_proxy();
     Status runtime_status = co_await runtime.get();
     CO_TRY(runtime_status);
     stages_.done("container runtime " + runtime_endpoint());
@@ -118,6 +123,7 @@ class Cluster {
   Task<void> stop() {
     std::printf("stopping; pods go on running\n");
     if (kubelet_) co_await kubelet_->stop();
+    if (proxy_) co_await proxy_->stop();
     *scheduler_runs_ = false;
     if (scheduler_) scheduler_->stop();
     if (controllers_) controllers_->stop();
@@ -272,6 +278,27 @@ class Cluster {
     co_return status;
   }
 
+  // A cluster without service addresses is of use, too: what is missing is said, and everything else goes on.
+  Task<void> start_proxy() {
+    if (options_.proxy_mode == "none") co_return;
+    proxy::ProxyConfig config;
+    config.node_name = options_.node_name;
+    config.mode = options_.proxy_mode;
+    config.cluster_cidr = options_.pod_cidr;
+    config.healthz_bind_address = options_.proxy_healthz;
+    Status limits = proxy::set_up_conntrack(*system_, config, static_cast<int>(std::thread::hardware_concurrency()));
+    if (!limits.ok()) log_warning("Left the limits of connection tracking as they are", {{"error", limits.message()}});
+    proxy_client_ = client_as("system:kube-proxy", {}, "kube-proxy");
+    proxy_ = std::make_unique<proxy::Proxy>(*proxy_client_, *informers_, true, clock_, *system_, std::move(config));
+    Status status = co_await proxy_->start();
+    if (status.ok()) {
+      stages_.done("service proxy (" + options_.proxy_mode + ")");
+      co_return;
+    }
+    log_error("No addresses of services", {{"error", status.message()}});
+    std::printf("warning: services have no addresses on this machine: %.*s\n", static_cast<int>(status.message().size()), status.message().data());
+  }
+
   static bool is_ready(const Node& node) {
     for (const auto& condition : node.status.conditions)
       if (condition.type == "Ready") return condition.status == "True";
@@ -308,12 +335,14 @@ class Cluster {
   ClusterFiles files_;
   std::unique_ptr<ContainerRuntime> runtime_;
   std::shared_ptr<ApiServing> serving_;
-  std::unique_ptr<client::Client> watcher_, scheduler_client_, controller_client_, kubelet_client_;
+  std::unique_ptr<client::Client> watcher_, scheduler_client_, controller_client_, kubelet_client_, proxy_client_;
   std::map<std::string, std::unique_ptr<client::Client>> controller_clients_;
   std::unique_ptr<client::InformerFactory> informers_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
   std::shared_ptr<controller::ControllerManager> controllers_;
   std::unique_ptr<kubelet::Kubelet> kubelet_;
+  std::unique_ptr<proxy::System> system_ = proxy::System::real();
+  std::unique_ptr<proxy::Proxy> proxy_;
   const Flag scheduler_runs_ = std::make_shared<std::atomic<bool>>(false), controllers_run_ = std::make_shared<std::atomic<bool>>(false);
 };
 
@@ -332,6 +361,8 @@ int up_main(int argc, char** argv) {
   app.add_option("--container-runtime-endpoint", options.runtime_endpoint, "a running CRI runtime (unix:///path); knarr starts a containerd of its own otherwise");
   app.add_option("--cgroup-root", options.cgroup_root, "cgroup under which pods are put, when several kubelets share a machine");
   app.add_option("--kubelet-port", options.kubelet_port, "port of the kubelet's server")->capture_default_str();
+  app.add_option("--proxy-mode", options.proxy_mode, "how addresses of services are served: iptables, nftables, or none")->capture_default_str();
+  app.add_option("--proxy-healthz-bind-address", options.proxy_healthz, "where the proxy's /healthz is served; empty: nowhere")->capture_default_str();
   app.add_flag("--logtostderr", options.log_to_stderr, "log here instead of to DATA_DIR/knarr.log");
   CLI11_PARSE(app, argc, argv);
   app.apply_logging();
