@@ -25,6 +25,8 @@ constexpr Command kCommands[] = {
     {"kube-controller-manager", "the controllers, with upstream's flags", kube_controller_manager_main},
     {"kube-scheduler", "the scheduler, with upstream's flags", kube_scheduler_main},
     {"kubelet", "the node agent, with upstream's flags", kubelet_main},
+    {"dns", "the cluster's DNS server", dns_main},
+    {"coredns", "the same, with upstream's flags", dns_main},
 };
 
 const Command* find(std::string_view name) {
