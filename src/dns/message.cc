@@ -52,7 +52,7 @@ class Dictionary {
 
 class Encoder {
  public:
-  Encoder(std::string* out, size_t limit) : out_(out), start_(out->size()), limit_(limit) {}
+  Encoder(std::string* out, size_t start, size_t limit) : out_(out), start_(start), limit_(limit) {}
 
   void put(const Question& question) {
     dictionary_.put_name(question.name.wire(), start_, out_, true);
@@ -141,7 +141,7 @@ std::string rcode_text(uint16_t rcode) {
 void encode_message(const Message& message, size_t limit, std::string* out) {
   size_t start = out->size();
   out->resize(start + 12);
-  Encoder encoder(out, message.edns ? limit - kOptSize : limit);
+  Encoder encoder(out, start, message.edns ? limit - kOptSize : limit);
   for (const Question& question : message.questions) encoder.put(question);
   size_t counts[4] = {message.questions.size(), 0, 0, 0};
   counts[1] = encoder.put(message.answers);
