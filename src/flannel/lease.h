@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/core_v1.h"
+#include "base/clock.h"
 #include "flannel/cidr.h"
 #include "flannel/net_config.h"
 
