@@ -24,7 +24,9 @@ for i in 1 2; do
   ip -n host$i route add default via $HOST
   ip netns exec host$i sysctl -qw net.ipv4.ip_forward=1
   kubectl create -f - > /dev/null << Y
-{apiVersion: v1, kind: Node, metadata: {name: host$i}}
+apiVersion: v1
+kind: Node
+metadata: {name: host$i}
 Y
 done
 
@@ -76,7 +78,7 @@ expect "device's MTU leaves room" 0 1450 bash -c "ip -n host1 -o link show flann
 expect "healthy" 0 "flanneld is running" on 1 curl -s http://127.0.0.1:8285/healthz
 expect "masquerade rules" 0 6 bash -c "ip netns exec host1 iptables -t nat -S FLANNEL-POSTRTG | grep -c -- '^-A'"
 pods ADD
-expect "pod 1 has an address of host 1" 0 yes bash -c "[[ $(address 1) == 10.244.1.* ]] && echo yes"
+expect "pod 1 has an address of host 1" 0 yes bash -c "[[ '$(address 1)' == 10.244.1.* ]] && echo yes"
 expect "its MTU" 0 1450 bash -c "ip -n pod1 -o link show eth0 | sed 's/.*mtu \\([0-9]*\\).*/\\1/'"
 expect "vxlan: pod 1 reaches pod 2" 10 yes reach 1 2
 expect "vxlan: pod 2 reaches pod 1" 10 yes reach 2 1
@@ -87,7 +89,10 @@ kubectl delete node host2 > /dev/null
 expect "a deleted node's route goes" 10 "" ip -n host1 route show 10.244.2.0/24
 expect "and its forwarding entry" 0 "" bash -c "bridge -n host1 fdb show dev flannel.1 | grep 172.20.0.12"
 kubectl create -f - > /dev/null << Y
-{apiVersion: v1, kind: Node, metadata: {name: host2}, spec: {podCIDR: 10.244.2.0/24, podCIDRs: [10.244.2.0/24]}}
+apiVersion: v1
+kind: Node
+metadata: {name: host2}
+spec: {podCIDR: 10.244.2.0/24, podCIDRs: [10.244.2.0/24]}
 Y
 for i in 1 2; do kill "$(pid_of flanneld$i)"; wait "$(pid_of flanneld$i)" 2> /dev/null; done
 mac=$(ip -n host2 -o link show flannel.1 | sed 's/.*ether \([^ ]*\).*/\1/')
