@@ -13,5 +13,8 @@ int kube_controller_manager_main(int argc, char** argv);
 int kube_scheduler_main(int argc, char** argv);
 int kubelet_main(int argc, char** argv);
 int kube_proxy_main(int argc, char** argv);
+int dns_main(int argc, char** argv);
+int flanneld_main(int argc, char** argv);
+int flannel_cni_main(int argc, char** argv);
 
 }  // namespace knarr::cmd

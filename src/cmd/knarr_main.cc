@@ -26,6 +26,10 @@ constexpr Command kCommands[] = {
     {"kube-scheduler", "the scheduler, with upstream's flags", kube_scheduler_main},
     {"kubelet", "the node agent, with upstream's flags", kubelet_main},
     {"kube-proxy", "the network proxy, with upstream's flags", kube_proxy_main},
+    {"dns", "the cluster's DNS server", dns_main},
+    {"coredns", "the same, with upstream's flags", dns_main},
+    {"flanneld", "the pods' network between nodes, with upstream's flags", flanneld_main},
+    {"flannel", "its CNI plugin", flannel_cni_main},
 };
 
 const Command* find(std::string_view name) {

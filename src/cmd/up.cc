@@ -11,6 +11,7 @@
 
 #include "base/files.h"
 #include "client/informer.h"
+#include "cmd/cluster_dns.h"
 #include "cmd/cluster_files.h"
 #include "cmd/commands.h"
 #include "cmd/container_runtime.h"
@@ -127,6 +128,7 @@ class Cluster {
     *scheduler_runs_ = false;
     if (scheduler_) scheduler_->stop();
     if (controllers_) controllers_->stop();
+    if (dns_) co_await dns_->stop();
     if (informers_) informers_->stop();
     if (serving_) co_await serving_->stop();
     if (runtime_) co_await runtime_->stop();
@@ -248,7 +250,23 @@ class Cluster {
     manager.client_for = [this](std::string_view account) -> client::Client& { return controller_as(std::string(account)); };
     controllers_ = std::make_shared<controller::ControllerManager>(*controller_client_, executor, clock_, std::move(manager));
     spawn(executor, run_controllers(controllers_, controllers_run_));
+    start_dns();
     informers_->start();
+  }
+
+  // Before the informers start, as the server's indexes come first.
+  void start_dns() {
+    ClusterDnsOptions dns;
+    auto address = nth_address(options_.service_cidr, 10);
+    if (address.ok()) dns.service_ip = *address;
+    dns.node_ip = options_.node_ip;
+    dns_ = std::make_unique<ClusterDns>(*watcher_, *informers_, clock_, loops_.main(), std::move(dns));
+    spawn(loops_.main(), run_dns(dns_.get()));
+  }
+
+  static Task<void> run_dns(ClusterDns* dns) {
+    Status status = co_await dns->start();
+    if (!status.ok()) log_error("Could not start the DNS server", {{"error", status.message()}});
   }
 
   static Task<void> run_controllers(std::shared_ptr<controller::ControllerManager> manager, Flag running) {
@@ -338,6 +356,7 @@ class Cluster {
   std::unique_ptr<client::Client> watcher_, scheduler_client_, controller_client_, kubelet_client_, proxy_client_;
   std::map<std::string, std::unique_ptr<client::Client>> controller_clients_;
   std::unique_ptr<client::InformerFactory> informers_;
+  std::unique_ptr<ClusterDns> dns_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
   std::shared_ptr<controller::ControllerManager> controllers_;
   std::unique_ptr<kubelet::Kubelet> kubelet_;

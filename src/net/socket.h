@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// TCP and Unix sockets as byte streams. Internal to this module; the only place that knows Asio's
+// TCP and Unix sockets as byte streams, for this module and for servers that do not speak HTTP (DNS); with udp.h the only place that knows Asio's
 // sockets.
 #pragma once
 

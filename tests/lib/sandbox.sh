@@ -34,7 +34,7 @@ unshare --net --mount --uts --ipc --pid --fork --kill-child --propagation slave 
   set -e
   mount --make-rshared /
   mount -t proc proc /proc
-  for folder in /var/log/pods /var/log/containers /run/containerd /run/netns /var/lib/cni; do
+  for folder in /var/log/pods /var/log/containers /run/containerd /run/netns /run/flannel /var/lib/cni; do
     mkdir -p "$folder" "$SANDBOX/own$folder"
     mount --bind "$SANDBOX/own$folder" "$folder"
   done
