@@ -23,7 +23,8 @@ LAYERS = {
     "scheduler": {"base", "net", "schema", "client"},
     "kubelet": {"base", "net", "schema", "pki", "client"},
     "proxy": {"base", "net", "schema", "client"},
-    "cmd": {"base", "net", "schema", "pki", "store", "client", "apiserver", "controller", "scheduler", "kubelet", "proxy"},
+    "kubeadm": {"base", "net", "schema", "pki", "client"},
+    "cmd": {"base", "net", "schema", "pki", "store", "client", "apiserver", "controller", "scheduler", "kubelet", "proxy", "kubeadm"},
 }
 HEAVY = re.compile(r'#include <(boost/beast|boost/asio/(?!awaitable|any_io_executor)|boost/asio\.hpp|openssl/|spdlog/|fmt/format|CLI/|regex>|'
                    r'iostream>|nghttp2/|lmdb\.h|simdjson|yaml\.h)')

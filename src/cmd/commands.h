@@ -12,5 +12,6 @@ int kube_apiserver_main(int argc, char** argv);
 int kube_controller_manager_main(int argc, char** argv);
 int kube_scheduler_main(int argc, char** argv);
 int kubelet_main(int argc, char** argv);
+int kubeadm_main(int argc, char** argv);
 
 }  // namespace knarr::cmd

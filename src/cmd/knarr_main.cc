@@ -25,6 +25,7 @@ constexpr Command kCommands[] = {
     {"kube-controller-manager", "the controllers, with upstream's flags", kube_controller_manager_main},
     {"kube-scheduler", "the scheduler, with upstream's flags", kube_scheduler_main},
     {"kubelet", "the node agent, with upstream's flags", kubelet_main},
+    {"kubeadm", "sets up, joins and tears down the hosts of a cluster", kubeadm_main},
 };
 
 const Command* find(std::string_view name) {
