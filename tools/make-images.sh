@@ -14,7 +14,8 @@ mkdir -p "$out"
 add_with_libraries() { # ROOT FILE TARGET
   mkdir -p "$1/$(dirname "$3")"
   cp -L "$2" "$1/$3"
-  ldd "$2" 2> /dev/null | grep -o '/[^ ]*' | while read -r library; do
+  # A static program has none.
+  { ldd "$2" 2> /dev/null || true; } | { grep -o '/[^ ]*' || true; } | while read -r library; do
     # Debian's /lib is a link to /usr/lib; the loader's own path is fixed in every program.
     case $library in /lib64/*) target=$library ;; *) target=/usr${library#/usr} ;; esac
     [ -e "$1$target" ] || { mkdir -p "$1$(dirname "$target")"; cp -L "$library" "$1$target"; }
