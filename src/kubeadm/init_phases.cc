@@ -201,6 +201,9 @@ InitPhase control_plane_phase() {
     child.flags = control_plane_flags(name);
     child.run = [component](InitData& data) {
       data.host.print("[control-plane] Creating static Pod manifest for " + quote(component) + "\n");
+      // Upstream notes the modes in the configuration that is stored later.
+      StringMap& args = data.config.cluster.api_server.extra_args;
+      args["authorization-mode"] = authorization_modes(args);
       return write_manifest(data.host, data.manifests_dir(), component, component_pod(data.host, component, data.config.cluster, data.config.local_endpoint),
                             data.config.patches_directory);
     };

@@ -88,7 +88,8 @@ Status write_trust(JoinData& data, const client::ClusterAccess& access, const st
 
 Status wait_for_kubelet_conf(JoinData& data) {
   data.host.print("[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap...\n");
-  Status waited = wait_beside_kubelet(data.host, kBootstrapLimit, [&] { return data.host.exists(kKubeletConf) && client::load_kubeconfig(kKubeletConf).ok(); });
+  // The kubelet writes the file first and the certificate that it points to when it has one: both must be there.
+  Status waited = wait_beside_kubelet(data.host, kBootstrapLimit, [&] { return data.host.exists(kKubeletConf) && connect(std::string(kKubeletConf)).ok(); });
   if (waited.ok()) return {};
   data.host.print("\nUnfortunately, an error has occurred:\n\t" + std::string(waited.message()) +
                   "\n\nThis error is likely caused by:\n\t- The kubelet is not running\n"

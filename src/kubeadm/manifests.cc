@@ -162,16 +162,6 @@ void add_etcd_folders(const ClusterConfiguration& config, Mounts& mounts) {
 std::string localhost_of(const ApiEndpoint& local) { return is_ipv6(local.advertise_address) ? "::1" : "127.0.0.1"; }
 std::string etcd_url(const std::string& address, int port) { return "https://" + join_host_port(address, std::to_string(port)); }
 
-std::string authorization_modes(const StringMap& args) {
-  static const std::vector<std::string> kModes = {"Node", "RBAC", "Webhook", "ABAC", "AlwaysAllow", "AlwaysDeny"};
-  auto found = args.find("authorization-mode");
-  std::vector<std::string> modes;
-  if (found != args.end())
-    for (const std::string& mode : split(found->second, ','))
-      if (contains(kModes, mode)) modes.push_back(mode);
-  return modes.empty() ? "Node,RBAC" : join(modes, ",");
-}
-
 struct Endpoint {
   std::string host, scheme = "HTTP";
   int port = kEtcdMetricsPort;
@@ -199,6 +189,16 @@ std::vector<std::string> argument_list(StringMap base, const StringMap& override
   std::vector<std::string> list;
   for (const auto& [name, value] : base) list.push_back("--" + name + "=" + value);
   return list;
+}
+
+std::string authorization_modes(const StringMap& args) {
+  static const std::vector<std::string> kModes = {"Node", "RBAC", "Webhook", "ABAC", "AlwaysAllow", "AlwaysDeny"};
+  auto found = args.find("authorization-mode");
+  std::vector<std::string> modes;
+  if (found != args.end())
+    for (const std::string& mode : split(found->second, ','))
+      if (contains(kModes, mode)) modes.push_back(mode);
+  return modes.empty() ? "Node,RBAC" : join(modes, ",");
 }
 
 std::vector<std::string> api_server_command(const ClusterConfiguration& config, const ApiEndpoint& local) {

@@ -14,6 +14,8 @@ namespace knarr::kubeadm {
 // "--key=value" lines sorted by key, the second map winning over the first.
 std::vector<std::string> argument_list(StringMap base, const StringMap& overrides);
 
+// The authorizers of --authorization-mode: the user's, as far as they exist, else Node and RBAC.
+std::string authorization_modes(const StringMap& api_server_args);
 std::vector<std::string> api_server_command(const ClusterConfiguration& config, const ApiEndpoint& local);
 std::vector<std::string> controller_manager_command(const ClusterConfiguration& config, bool external_ca);
 std::vector<std::string> scheduler_command(const ClusterConfiguration& config);

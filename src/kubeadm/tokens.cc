@@ -67,7 +67,8 @@ Result<std::string> generate_token() {
 
 Status store_tokens(Host& host, Api& api, const std::vector<BootstrapToken>& tokens, bool must_be_new) {
   for (const BootstrapToken& token : tokens) {
-    if (must_be_new && api.get(token_secret_path(token.id())).ok()) return Status::error("a token with id " + quote(token.id()) + " already exists");
+    bool exists = api.get(token_secret_path(token.id())).ok();
+    if (must_be_new && exists) return Status::error("a token with id " + quote(token.id()) + " already exists");
     json::Value secret = token_secret(token, host.clock().now());
     TRY(create_or_update_patiently(host, api, secret, "secret")
             .with_context("failed to create or update bootstrap token with name bootstrap-token-" + token.id()));

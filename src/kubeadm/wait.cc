@@ -5,6 +5,8 @@
 #include <cstdio>
 
 #include "kubeadm/constants.h"
+#include "schema/codec.h"
+#include "schema/resource.h"
 
 namespace knarr::kubeadm {
 namespace {
@@ -81,6 +83,18 @@ std::string indented(const std::string& text) {
   return out;
 }
 
+// As Go would write it: with the fields that it never leaves out (creationTimestamp, status).
+std::string typed_yaml(const json::Value& document) {
+  const schema::KindInfo* kind = schema::find_kind(document.at({"apiVersion"}).as_string(), document.at({"kind"}).as_string());
+  if (kind == nullptr) return to_yaml(document);
+  schema::Object object(*kind->type);
+  if (!schema::decode_json(json::to_string(document), *kind->type, object.data()).ok()) return to_yaml(document);
+  std::string text;
+  schema::encode_json(text, *kind->type, object.data(), kind);
+  auto yaml = schema::json_to_yaml(text);
+  return yaml.ok() ? *yaml : to_yaml(document);
+}
+
 struct Target {
   std::string group_version, resource, name;
 };
@@ -111,7 +125,7 @@ class DryRunApi final : public Api {
     host_.print("[dryrun] Would perform action " + action + " on resource " + quote(target.resource) + " in API group " + quote(target.group_version) + "\n");
     if (!target.name.empty()) host_.print("[dryrun] Resource name: " + quote(target.name) + "\n");
     if (method == "PATCH") host_.print("[dryrun] Attached patch:\n\t" + json::to_string(body) + "\n");
-    if (method == "POST" || method == "PUT") host_.print("[dryrun] Attached object:\n" + indented(to_yaml(body)));
+    if (method == "POST" || method == "PUT") host_.print("[dryrun] Attached object:\n" + indented(typed_yaml(body)));
     if (method != "GET") return body;
     return answer(target);
   }

@@ -15,6 +15,11 @@ export PATH=$KIT/bin:$PATH
 host=tests/lib/host.sh name=k8s-master ip=$HOSTS_NET.10
 normalize() { python3 tests/kubeadm/normalize.py "$1"; }
 mkdir -p "$OUT/bin-ours" "$OUT/bin-upstream"
+# crictl that finds its configuration, or it warns where upstream's kubeadm expects an answer.
+for whose in ours upstream; do
+  cp "$KIT/bin/crictl" "$OUT/bin-$whose/crictl"
+  printf 'runtime-endpoint: unix:///run/containerd/containerd.sock\nimage-endpoint: unix:///run/containerd/containerd.sock\n' > "$OUT/bin-$whose/crictl.yaml"
+done
 ln -sf "$KNARR" "$OUT/bin-ours/kubeadm"
 ln -sf "$KIT/bin/kubeadm" "$OUT/bin-upstream/kubeadm"
 
@@ -69,7 +74,11 @@ run() { # WHOSE
   say "$whose" init kubeadm init --config "$OUT/kubeadm.yaml" --ignore-preflight-errors=HTTPProxyCIDR
   echo "$whose: init took $((($(date +%s%N) - start) / 1000000)) ms"
   files "$whose"
-  sleep 3
+  # What others add of their own accord: the signature of cluster-info, the revision of workloads.
+  for i in $(seq 60); do
+    $host exec $name env KUBECONFIG=/etc/kubernetes/admin.conf kubectl -n kube-public get cm cluster-info -o yaml | grep -q jws-kubeconfig && break
+    sleep 0.5
+  done
   objects -n kube-system cm,secrets,roles,rolebindings,sa,svc,deploy,ds | python3 -c '
 import sys, re
 print("\n".join(part for part in re.split(r"(?m)(?<=^\})\n", sys.stdin.read()) if re.search(r"kubeadm|coredns|kube-dns|kube-proxy|kubelet-config|bootstrap-token|cluster-info", part)))' > "$OUT/$whose/objects-system"

@@ -72,7 +72,7 @@ refused "no hash" "using token-based discovery without caCertHashes can be unsaf
 check "join by $worker kubeadm" on $w $worker "${join[@]}" abcdef.0123456789abcdef --discovery-token-ca-cert-hash "sha256:$hash"
 check "the worker is a node" until_true 20 node_is_there $w
 check "its runtime is noted" sh -c "$host exec $m env KUBECONFIG=/etc/kubernetes/admin.conf kubectl get node $w -o yaml | grep -q 'kubeadm.alpha.kubernetes.io/cri-socket: unix:///var/run/containerd/containerd.sock'"
-check "its certificate comes from a request" sh -c "openssl x509 -noout -subject -in $HOSTS/$w/root/var/lib/kubelet/pki/kubelet-client-current.pem | grep -q 'system:node:$w'"
+check "its certificate comes from a request" sh -c "$host exec $w openssl x509 -noout -subject -in /var/lib/kubelet/pki/kubelet-client-current.pem | grep -q system:node:$w"
 check "bootstrap credentials are gone" test ! -e "$HOSTS/$w/root/etc/kubernetes/bootstrap-kubelet.conf"
 refused "a second join" "/etc/kubernetes/kubelet.conf already exists" on $w $worker "${join[@]}" abcdef.0123456789abcdef --discovery-token-ca-cert-hash "sha256:$hash"
 check "token list" sh -c "$host exec $m env PATH=$OUT/$plane:$PATH kubeadm token list | grep -q '^abcdef.0123456789abcdef '"
