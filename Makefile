@@ -3,7 +3,7 @@ BUILD ?= build
 JOBS  ?= $(shell nproc)
 KUBE_VERSION ?= v1.28.4
 
-.PHONY: help deps build up test test-asan test-tsan test-interchange fuzz bench conformance fmt lint size build-report clean
+.PHONY: help deps build up images test test-asan test-tsan test-interchange test-kubeadm fuzz bench conformance fmt lint size build-report clean
 
 help:            ## This list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -30,6 +30,15 @@ test-tsan: deps  ## The concurrent parts under ThreadSanitizer
 
 test-interchange: build ## Ours and upstream's parts, mixed (builds upstream's programs on first use)
 	@tests/interchange/run.sh $(BUILD)
+
+images: build    ## Container images of the control plane for kubeadm, in build/share/knarr/images-kubeadm
+	@tools/make-images.sh $(BUILD)
+
+test-kubeadm: build ## kubeadm beside upstream's: init compared, workers joined in every pairing (needs upstream's programs and images)
+	@tests/kubeadm/compare.sh $(BUILD)
+	@tests/kubeadm/join.sh $(BUILD) ours ours
+	@tests/kubeadm/join.sh $(BUILD) ours upstream
+	@tests/kubeadm/join.sh $(BUILD) upstream ours
 
 fuzz: deps       ## Run every fuzz target for FUZZ_SECONDS (60) each
 	@tools/fuzz.sh

@@ -25,7 +25,9 @@ LAYERS = {
     "proxy": {"base", "net", "schema", "client"},
     "dns": {"base", "net", "schema", "client"},
     "flannel": {"base", "net", "schema", "client"},
-    "cmd": {"base", "net", "schema", "pki", "store", "etcd", "client", "apiserver", "controller", "scheduler", "kubelet", "proxy", "dns", "flannel"},
+    "kubeadm": {"base", "net", "schema", "pki", "client"},
+    "cmd": {"base", "net", "schema", "pki", "store", "etcd", "client", "apiserver", "controller", "scheduler", "kubelet", "proxy", "dns", "flannel",
+            "kubeadm"},
 }
 HEAVY = re.compile(r'#include <(boost/beast|boost/asio/(?!awaitable|any_io_executor)|boost/asio\.hpp|openssl/|spdlog/|fmt/format|CLI/|regex>|'
                    r'iostream>|nghttp2/|lmdb\.h|simdjson|yaml\.h)')

@@ -16,5 +16,6 @@ int kube_proxy_main(int argc, char** argv);
 int dns_main(int argc, char** argv);
 int flanneld_main(int argc, char** argv);
 int flannel_cni_main(int argc, char** argv);
+int kubeadm_main(int argc, char** argv);
 
 }  // namespace knarr::cmd

@@ -30,6 +30,7 @@ constexpr Command kCommands[] = {
     {"coredns", "the same, with upstream's flags", dns_main},
     {"flanneld", "the pods' network between nodes, with upstream's flags", flanneld_main},
     {"flannel", "its CNI plugin", flannel_cni_main},
+    {"kubeadm", "sets up, joins and tears down the hosts of a cluster", kubeadm_main},
 };
 
 const Command* find(std::string_view name) {

@@ -51,7 +51,10 @@ Task<Status> prepare_create(Write& write, schema::Object& object) {
 
 Task<Result<WriteResult>> finish_create(Write& write, schema::Object object) {
   ObjectMeta& meta = metadata_of(object);
-  if (!meta.resource_version.empty()) co_return Status::make(500, "", "resourceVersion should not be set on objects to be created");
+  // Zero is no version: kubeadm's DNS Service comes with it.
+  if (!meta.resource_version.empty() && meta.resource_version.view() != "0")
+    co_return Status::make(500, "", "resourceVersion should not be set on objects to be created");
+  meta.resource_version = "";
   WriteResult result;
   result.created = true;
   write.cache.sync();

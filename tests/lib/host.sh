@@ -1,0 +1,149 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# host.sh up NAME IP [KUBELET] | exec NAME COMMAND... | load NAME ARCHIVE... | down [NAME]: a machine made of name spaces, whole enough for kubeadm.
+#
+# It has a network, mounts and a host name of its own, with the folders that Kubernetes uses on a host (/etc/kubernetes, /var/lib/kubelet ...),
+# a cgroup root /host-NAME, a containerd at the usual socket (no images, no CNI configuration), and in place of systemd a `systemctl` that
+# knows the services kubelet and containerd. KUBELET is the program that the kubelet service starts, with the drop-in file of kubeadm's package.
+# Hosts see each other on 172.29.0.0/24; the gateway 172.29.0.1 is this machine. State in $HOSTS. Needs root; exits 77 where it may not.
+set -euo pipefail
+HOSTS=${HOSTS:-/tmp/knarr-hosts}
+NET=${HOSTS_NET:-172.29.0} BRIDGE=${HOSTS_BRIDGE:-knarrhosts}
+state_dirs="/etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/containerd /run/containerd /var/lib/cni /run/flannel /var/log/pods
+  /var/log/containers /etc/cni /opt/cni /etc/containerd /usr/libexec/kubernetes"
+
+inside() {
+  local holder
+  holder=$(cat "$HOSTS/$1/holder")
+  shift
+  nsenter -t "$holder" -m -u -n -- "$@"
+}
+
+# What systemctl of a real host does for the two services, with the exit codes and the words that kubeadm reads.
+write_systemctl() { # DIR NAME KUBELET
+  cat > "$1/kubelet.sh" << S
+#!/bin/bash
+# As the unit of kubeadm's package: started again whenever it ends.
+while :; do
+  KUBELET_KUBEADM_ARGS= KUBELET_EXTRA_ARGS=
+  [ ! -f /var/lib/kubelet/kubeadm-flags.env ] || . /var/lib/kubelet/kubeadm-flags.env
+  $3 --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml \\
+    \$KUBELET_KUBEADM_ARGS --cgroup-root=/host-$2 --fail-swap-on=false &
+  child=\$!
+  trap 'kill \$child; wait \$child; exit' TERM
+  wait \$child
+  sleep 1
+done
+S
+  cat > "$1/systemctl" << S
+#!/bin/bash
+dir=$1
+alive() { [ -f \$dir/\$1.pid ] && kill -0 "\$(cat \$dir/\$1.pid)" 2> /dev/null; }
+stop() { ! alive \$1 || { p=\$(cat \$dir/\$1.pid); kill \$p; while kill -0 \$p 2> /dev/null; do sleep 0.05; done; }; }
+start() { alive \$1 || { setsid nohup bash \$dir/\$1.sh >> \$dir/\$1.log 2>&1 & echo \$! > \$dir/\$1.pid; }; }
+args=(); for a in "\$@"; do [[ \$a = -* ]] || args+=("\$a"); done
+set -- "\${args[@]}"
+service=\${2%.service}
+case "\$1 \$service" in
+"daemon-reload "*) ;;
+"status containerd" | "is-active containerd") echo "   Loaded: loaded"; echo "   Active: active (running)" ;;
+"is-enabled kubelet" | "is-enabled containerd" | "enable "*) ;;
+"status kubelet") echo "   Loaded: loaded"; if alive kubelet; then echo "   Active: active (running)"; else echo "   Active: inactive (dead)"; exit 3; fi ;;
+"is-active kubelet") alive kubelet ;;
+"start kubelet") start kubelet ;;
+"stop kubelet") stop kubelet ;;
+"restart kubelet") stop kubelet; start kubelet ;;
+*) echo "Unit \$service.service could not be found."; exit 4 ;;
+esac
+S
+  chmod 755 "$1/systemctl"
+}
+
+up() {
+  local name=$1 ip=$2 kubelet=${3:-kubelet} dir=$HOSTS/$1 ns=host-$1 c f
+  mkdir -p "$dir"
+  ip link show "$BRIDGE" > /dev/null 2>&1 || {
+    ip link add "$BRIDGE" type bridge || exit 77
+    ip addr add "$NET.1/24" dev "$BRIDGE"
+    ip link set "$BRIDGE" up
+    sysctl -qw net.ipv4.ip_forward=1
+  }
+  ip netns add "$ns"
+  ip link add "h-$name" type veth peer name eth0 netns "$ns"
+  ip link set "h-$name" master "$BRIDGE" up
+  ip -n "$ns" addr add "$ip/24" dev eth0
+  ip -n "$ns" link set eth0 up
+  ip -n "$ns" link set lo up
+  ip -n "$ns" route add default via "$NET.1"
+  nsenter --net=/run/netns/"$ns" sysctl -qw net.ipv4.ip_forward=1
+  for c in /sys/fs/cgroup/*/; do mkdir -p "$c/host-$name"; done
+  [ ! -d /sys/fs/cgroup/cpuset ] || for f in cpus mems; do
+    cat "/sys/fs/cgroup/cpuset/cpuset.$f" > "/sys/fs/cgroup/cpuset/host-$name/cpuset.$f"
+  done
+  printf '127.0.0.1 localhost\n%s %s\n' "$ip" "$name" > "$dir/hosts"
+  echo "$name" > "$dir/hostname"
+  echo 'nameserver 127.0.0.53' > "$dir/resolv.conf"
+  write_systemctl "$dir" "$name" "$kubelet"
+  cat > "$dir/mounts.sh" << M
+set -e
+mount --make-rshared /
+for p in $(echo $state_dirs); do
+  mkdir -p \$p $dir/root\$p
+  mount --bind $dir/root\$p \$p
+done
+mkdir -p /opt/cni/bin /etc/cni/net.d
+cp -a /usr/lib/cni/. /opt/cni/bin/
+for f in hosts hostname resolv.conf; do
+  touch /etc/\$f
+  mount --bind $dir/\$f /etc/\$f
+done
+[ ! -e /usr/bin/systemctl ] || mount --bind $dir/systemctl /usr/bin/systemctl
+hostname $name
+touch $dir/up
+exec sleep infinity
+M
+  setsid nohup nsenter --net=/run/netns/"$ns" unshare --uts --mount --propagation slave sh "$dir/mounts.sh" > "$dir/holder.log" 2>&1 &
+  echo $! > "$dir/holder"
+  until [ -f "$dir/up" ]; do
+    sleep 0.1
+    kill -0 "$(cat "$dir/holder")" || { cat "$dir/holder.log"; exit 1; }
+  done
+  cat > "$dir/root/etc/containerd/config.toml" << C
+version = 2
+[plugins."io.containerd.grpc.v1.cri"]
+  restrict_oom_score_adj = true
+  sandbox_image = "registry.k8s.io/pause:3.9"
+  stream_server_address = "127.0.0.1"
+C
+  inside "$name" setsid nohup containerd > "$dir/containerd.log" 2>&1 &
+  echo $! > "$dir/containerd.pid"
+  until inside "$name" test -S /run/containerd/containerd.sock; do sleep 0.1; done
+}
+
+down() {
+  local dir=$1 name f p
+  name=$(basename "$dir")
+  [ -f "$dir/holder" ] || return 0
+  for p in $(ip netns pids "host-$name" 2> /dev/null); do kill "$p" 2> /dev/null || true; done
+  sleep 1
+  for p in $(ip netns pids "host-$name" 2> /dev/null); do kill -9 "$p" 2> /dev/null || true; done
+  for f in /sys/fs/cgroup/*/host-"$name"; do
+    find "$f" -name cgroup.procs -exec cat {} + 2> /dev/null | sort -u | while read -r p; do [ "$p" = 0 ] || kill -9 "$p" 2> /dev/null || true; done
+    find "$f" -depth -type d -exec rmdir {} + 2> /dev/null || true
+  done
+  ip netns del "host-$name" 2> /dev/null || true
+  rm -rf "$dir" 2> /dev/null || { sleep 1; rm -rf "$dir"; }
+}
+
+case ${1:-} in
+up) shift; up "$@" ;;
+exec) shift; inside "$@" ;;
+load)
+  name=$2
+  shift 2
+  for archive in "$@"; do inside "$name" ctr -n k8s.io images import "$archive" > /dev/null; done ;;
+down)
+  for dir in "$HOSTS"/${2:-*}/; do down "${dir%/}"; done
+  [ -n "${2:-}" ] || ip link del "$BRIDGE" 2> /dev/null || true ;;
+*) sed -n 3,8p "$0"; exit 2 ;;
+esac
