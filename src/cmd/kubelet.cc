@@ -75,7 +75,8 @@ void add_flags(ComponentApp& app, kubelet::Config& config, std::string& labels) 
   app.add_option("--pod-manifest-path", config.pod_manifest_path, "static pods");
   app.add_option("--max-pods", config.max_pods, "pods that fit");
   app.add_bool("--fail-swap-on", config.fail_swap_on, "do not start with swap");
-  app.accept({"pod-infra-container-image", "feature-gates", "container-runtime", "network-plugin", "cni-bin-dir", "cni-conf-dir", "cloud-provider",
+  app.add_option("--pod-infra-container-image", config.sandbox_image, "image of pod sandboxes, which is never removed as unused");
+  app.accept({"feature-gates", "container-runtime", "network-plugin", "cni-bin-dir", "cni-conf-dir", "cloud-provider",
               "image-service-endpoint", "runtime-request-timeout", "kube-api-qps", "kube-api-burst", "event-qps", "logging-format"});
 }
 

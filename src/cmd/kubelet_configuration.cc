@@ -75,6 +75,14 @@ Status apply_kubelet_configuration(const std::string& file, kubelet::Config& con
   reader.flag("seccompDefault", config.seccomp_default);
   reader.texts("allowedUnsafeSysctls", config.allowed_unsafe_sysctls);
   reader.text_map("evictionHard", config.eviction_hard);
+  reader.text_map("evictionSoft", config.eviction_soft);
+  reader.text_map("evictionSoftGracePeriod", config.eviction_soft_grace);
+  reader.text_map("evictionMinimumReclaim", config.eviction_min_reclaim);
+  reader.duration("evictionPressureTransitionPeriod", config.eviction_transition_period);
+  reader.number("evictionMaxPodGracePeriod", config.eviction_max_grace_seconds);
+  reader.number("imageGCHighThresholdPercent", config.image_gc_high_percent);
+  reader.number("imageGCLowThresholdPercent", config.image_gc_low_percent);
+  reader.duration("imageMinimumGCAge", config.image_min_age);
   reader.text_map("systemReserved", config.system_reserved);
   reader.text_map("kubeReserved", config.kube_reserved);
   return reader.status.with_context(file);

@@ -26,6 +26,12 @@ struct Config {
   int64_t pod_pids_limit = -1;
   bool cpu_cfs_quota = true;
   std::map<std::string, std::string> system_reserved, kube_reserved, eviction_hard;  // resource -> quantity
+  std::map<std::string, std::string> eviction_soft, eviction_soft_grace, eviction_min_reclaim;  // signal -> amount, duration, amount
+  Duration eviction_transition_period = std::chrono::minutes(5);
+  int64_t eviction_max_grace_seconds = 0;
+  int image_gc_high_percent = 85, image_gc_low_percent = 80;
+  Duration image_min_age = std::chrono::minutes(2);
+  std::string sandbox_image = "registry.k8s.io/pause:3.9";  // never removed as unused
 
   std::vector<std::string> cluster_dns;
   std::string cluster_domain = "cluster.local";

@@ -149,6 +149,7 @@ Task<Status> Kubelet::Impl::start() {
   spawn(executor, rotate_logs_loop(self));
   spawn(executor, remove_orphans(self));
   start_rotations();
+  CO_TRY(start_eviction());
   if (config.serve) {
     Status served = co_await serve();
     if (!served.ok()) co_return served;
@@ -170,6 +171,8 @@ Task<void> Kubelet::Impl::stop() {
   if (service_informer) service_informer->stop();
   if (node) node->stop();
   relist_now.notify();
+  if (eviction) eviction->stop();
+  if (image_gc) image_gc->stop();
   if (client_rotation) client_rotation->stop();
   if (serving_rotation) serving_rotation->stop();
   if (server) co_await server->shutdown(std::chrono::seconds(1));

@@ -14,6 +14,8 @@
 #include "client/informer.h"
 #include "kubelet/certificate/rotation.h"
 #include "kubelet/context.h"
+#include "kubelet/eviction/eviction_manager.h"
+#include "kubelet/image/image_gc.h"
 #include "kubelet/cri/remote_runtime.h"
 #include "kubelet/cri/runtime_events.h"
 #include "kubelet/kubelet.h"
@@ -47,6 +49,8 @@ struct Kubelet::Impl final : public std::enable_shared_from_this<Kubelet::Impl>,
   Status serve_health();
   Result<std::shared_ptr<net::TlsServerContext>> serving_tls();
   void start_rotations();
+  Status start_eviction();
+  void evict(const core::Pod& pod, std::string message, int64_t grace, bool pressure);
   void watch_pods();
 
   // Pods.
@@ -120,6 +124,10 @@ struct Kubelet::Impl final : public std::enable_shared_from_this<Kubelet::Impl>,
   std::unique_ptr<net::Server> healthz_server;
   std::unique_ptr<CertificateRotation> client_rotation, serving_rotation;
   std::unique_ptr<StaticPodSource> static_pods;
+  KubeletServerOptions stats_options;
+  std::unique_ptr<StatsCollector> eviction_stats;
+  std::unique_ptr<ImageGc> image_gc;
+  std::unique_ptr<EvictionManager> eviction;
   std::shared_ptr<client::InformerCore> pod_informer, service_informer;
 
   std::map<std::string, std::shared_ptr<PodWorker>, std::less<>> workers;  // by UID

@@ -165,6 +165,10 @@ void Kubelet::Impl::worker_ended(const std::string& uid) {
 }
 
 std::optional<StartFailure> Kubelet::Impl::admit(const core::Pod& pod) const {
+  if (eviction) {
+    std::string refusal = pressure_refusal(pod, eviction->pressure().conditions());
+    if (!refusal.empty()) return StartFailure{"Evicted", std::move(refusal)};
+  }
   AdmissionInputs inputs;
   inputs.pod = &pod;
   inputs.node = node->node();

@@ -79,7 +79,8 @@ void PodWorker::runtime_event(std::string id) {
   wake();
 }
 
-void PodWorker::evict(std::string reason, std::string message, std::optional<int64_t> grace) {
+void PodWorker::evict(std::string reason, std::string message, std::optional<int64_t> grace, bool disrupted) {
+  disrupted_ = disrupted;
   verdict_ = StartFailure{std::move(reason), std::move(message)};
   grace_override_ = grace;
   wake();
@@ -234,6 +235,15 @@ void PodWorker::publish(bool terminal, bool finished) {
     set_condition(status, initialized_condition(pod, status));
     set_condition(status, ready_condition(pod, status));
     set_condition(status, containers_ready_condition(pod, status));
+    if (disrupted_ && find_condition(status, "DisruptionTarget") == nullptr) {
+      core::PodCondition condition;
+      condition.type = "DisruptionTarget";
+      condition.status = "True";
+      condition.reason = "TerminationByKubelet";
+      condition.message = verdict_->message;
+      condition.last_transition_time = schema::to_time(context_.clock.now());
+      set_condition(status, std::move(condition));
+    }
   }
   if (finished) mark_terminated(pod, status);
   if (state_ == State::kSyncing && is_terminal_phase(status.phase)) completed_ = true;

@@ -50,8 +50,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   // Something happened to a container or sandbox ("" = anything may have).
   void runtime_event(std::string id);
   void wake();
-  // Ends the pod with this status, whatever its spec says (eviction).
-  void evict(std::string reason, std::string message, std::optional<int64_t> grace);
+  // Ends the pod with this status, whatever its spec says (eviction). `disrupted`: for no fault of its own, which a condition then says.
+  void evict(std::string reason, std::string message, std::optional<int64_t> grace, bool disrupted);
 
   const PodPtr& pod() const { return pod_; }
   const std::string& uid() const { return uid_; }
@@ -109,7 +109,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   State state_ = State::kSyncing;
   Notifier work_;
   bool dirty_ = true, reload_ = false, gone_ = false, admitted_ = false, completed_ = false, cgroup_made_ = false, volumes_released_ = false,
-       finished_ = false, resuming_volumes_ = false;
+       finished_ = false, resuming_volumes_ = false, disrupted_ = false;
   std::vector<std::string> changed_ids_;
   std::optional<MonoTime> wake_at_;
   StartFailures failures_;

@@ -44,6 +44,7 @@ struct NodeManager::Impl {
   MachineInfo machine;
   Notifier changed;
   bool stopped = false, dirty = true, registered = false, learnt = false;
+  bool memory_pressure = false, disk_pressure = false, pid_pressure = false;
   std::string runtime_version, runtime_error, network_error;
   std::optional<core::Node> node;
   MonoTime last_report{};
@@ -63,6 +64,9 @@ struct NodeManager::Impl {
     if (!runtime_error.empty()) reasons.push_back(runtime_error);
     if (!network_error.empty()) reasons.push_back(network_error);
     made.not_ready = aggregate(reasons);
+    made.memory_pressure = memory_pressure;
+    made.disk_pressure = disk_pressure;
+    made.pid_pressure = pid_pressure;
     return made;
   }
 };
@@ -79,6 +83,13 @@ void NodeManager::stop() {
 void NodeManager::wake() {
   impl_->dirty = true;
   impl_->changed.notify();
+}
+
+void NodeManager::set_pressure(bool memory, bool disk, bool pid) {
+  impl_->memory_pressure = memory;
+  impl_->disk_pressure = disk;
+  impl_->pid_pressure = pid;
+  wake();
 }
 
 void NodeManager::on_network_change(std::function<void()> callback) { impl_->network_changed = std::move(callback); }

@@ -27,6 +27,8 @@ class NodeManager {
   void stop();
   // Something that shows in the status may have changed (an image was pulled).
   void wake();
+  // What the node is short of.
+  void set_pressure(bool memory, bool disk, bool pid);
   // Called when the network becomes ready or not.
   void on_network_change(std::function<void()> callback);
   // As last seen: kept current by a watch.
