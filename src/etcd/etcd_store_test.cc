@@ -198,16 +198,15 @@ TEST_F(EtcdStoreTest, RestartOfEtcdLosesNothingAndWatchesGoOn) {
   constexpr int kWriters = 8, kWrites = 200;
   for (int i = 0; i < kWriters; ++i)
     spawn(context.get_executor(), write_many(store.get(), "/w" + std::to_string(i) + "/", kWrites, &acknowledged));
-  std::thread killer([&] {
-    for (int i = 0; i < 3; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(120));
-      etcd->kill();
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-      etcd->start();
-    }
-  });
-  context.run();
-  killer.join();
+  // etcd ends with the thread that started it: this one.
+  std::thread writers([&context] { context.run(); });
+  for (int i = 0; i < 3; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(120));
+    etcd->kill();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    etcd->start();
+  }
+  writers.join();
   ASSERT_TRUE(run_task(store->catch_up()).ok());
   EXPECT_EQ(acknowledged.size(), size_t{kWriters * kWrites});
   std::map<std::string, int64_t> told;
