@@ -97,6 +97,8 @@ void start_endpoints(const ContextPtr& context);
 void start_endpointslice(const ContextPtr& context);
 void start_endpointslicemirroring(const ContextPtr& context);
 void start_resourcequota(const ContextPtr& context);
+void start_persistentvolume_binder(const ContextPtr& context);
+void start_ephemeral_volume(const ContextPtr& context);
 void start_pvc_protection(const ContextPtr& context);
 void start_pv_protection(const ContextPtr& context);
 void start_podgc(const ContextPtr& context);
@@ -107,6 +109,7 @@ void start_garbagecollector(const ContextPtr& context);
 void start_replicaset(const ContextPtr& context);
 void start_replicationcontroller(const ContextPtr& context);
 void start_job(const ContextPtr& context);
+void start_horizontalpodautoscaler(const ContextPtr& context);
 void start_cronjob(const ContextPtr& context);
 void start_ttl_after_finished(const ContextPtr& context);
 
