@@ -80,7 +80,8 @@ class CronJobController : public std::enable_shared_from_this<CronJobController>
 void CronJobController::cronjob_changed(const CronJobPtr& old, const CronJobPtr& now) {
   if (now == nullptr) return;
   bool is_same = old != nullptr && old->metadata.uid == now->metadata.uid;
-  if (!is_same || (old->spec.schedule == now->spec.schedule && old->spec.time_zone == now->spec.time_zone)) return queue_->add(key_of(*now));
+  if (!is_same || (old->spec.schedule == now->spec.schedule && old->spec.time_zone == now->spec.time_zone))
+    return queue_->add(key_of(*now));
   Result<CronSchedule> schedule = schedule_of(*now);
   if (!schedule.ok())
     return tell(*now, "Warning", "UnParseableCronJobSchedule", "unparseable schedule for cronjob: " + now->spec.schedule.str());
@@ -182,8 +183,7 @@ std::optional<Time> CronJobController::due_start(Round& round, const CronSchedul
   if (is_in_active_by_name(cronjob, job_name_of(cronjob, start)) || cronjob.status.last_schedule_time == schema::Opt<Time>(start))
     return std::nullopt;
   if (cronjob.spec.concurrency_policy == "Forbid" && !cronjob.status.active.empty()) {
-    tell(cronjob, "Normal", "JobAlreadyActive",
-         "Not starting job because prior execution is running and concurrency policy is Forbid");
+    tell(cronjob, "Normal", "JobAlreadyActive", "Not starting job because prior execution is running and concurrency policy is Forbid");
     return std::nullopt;
   }
   return start;

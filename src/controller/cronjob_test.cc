@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controller/cronjob_util.h"
-
 #include <gtest/gtest.h>
 
+#include "controller/cronjob_util.h"
 #include "schema/codec.h"
 #include "schema/time.h"
 

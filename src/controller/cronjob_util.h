@@ -24,7 +24,8 @@ struct RecentStart {
   std::optional<schema::Time> latest;  // the last start that is due; none when nothing is
   Missed missed = Missed::kNone;
 };
-// `with_deadline`: starts before now - .spec.startingDeadlineSeconds are forgotten. Fails for schedules that come never again, or all at once.
+// `with_deadline`: starts before now - .spec.startingDeadlineSeconds are forgotten. Fails for schedules that come never again, or all at
+// once.
 Result<RecentStart> most_recent_start(const CronJob& cronjob, schema::Time now, const schema::CronSchedule& schedule, bool with_deadline);
 // Until the next start, and a little more, since clocks differ; none when it never comes.
 std::optional<Duration> delay_until_next(const CronJob& cronjob, WallTime now, const schema::CronSchedule& schedule);

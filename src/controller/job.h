@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // job: pods until enough of them succeeded. Internal to job*.cc; what it decides is in job_util.
 //
-// A pod is counted once, although pods vanish and the controller may die at any moment: its UID enters .status.uncountedTerminatedPods, then
-// its finalizer goes, then the counter of the status grows while the UID leaves.
+// A pod is counted once, although pods vanish and the controller may die at any moment: its UID enters .status.uncountedTerminatedPods,
+// then its finalizer goes, then the counter of the status grows while the UID leaves.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>

@@ -72,7 +72,8 @@ IndexSet IndexSet::merged(const IndexSet& more) const {
 }
 
 bool IndexSet::contains(int index) const {
-  auto at = std::lower_bound(intervals_.begin(), intervals_.end(), index, [](const Interval& one, int wanted) { return one.last < wanted; });
+  auto at =
+      std::lower_bound(intervals_.begin(), intervals_.end(), index, [](const Interval& one, int wanted) { return one.last < wanted; });
   return at != intervals_.end() && at->first <= index;
 }
 

@@ -111,8 +111,7 @@ void JobController::find_end(JobRound& round, int32_t failed) {
     return;
   }
   if (failed > job.spec.backoff_limit.value_or(0) || past_restart_limit(job, round.pods)) {
-    round.finished =
-        make_job_condition("Failed", "True", "BackoffLimitExceeded", "Job has reached the specified backoff limit", now);
+    round.finished = make_job_condition("Failed", "True", "BackoffLimitExceeded", "Job has reached the specified backoff limit", now);
   } else if (is_past_deadline(job, context_->clock.now())) {
     round.finished = make_job_condition("Failed", "True", "DeadlineExceeded", "Job was active longer than specified deadline", now);
   } else if (job.spec.active_deadline_seconds && !is_suspended(job)) {
@@ -129,8 +128,8 @@ Task<Status> JobController::may_adopt(RoundPtr round) {
   auto fresh = co_await context_->client.get<BatchJob>(std::move(ns), std::move(name));
   if (!fresh.ok()) co_return fresh.status();
   if (fresh->metadata.uid != job.metadata.uid)
-    co_return Status::error(fmt::format("original Job {} is gone: got uid {}, wanted {}", round->key, fresh->metadata.uid.view(),
-                                        job.metadata.uid.view()));
+    co_return Status::error(
+        fmt::format("original Job {} is gone: got uid {}, wanted {}", round->key, fresh->metadata.uid.view(), job.metadata.uid.view()));
   if (fresh->metadata.deletion_timestamp) co_return Status::error(round->key + " has just been deleted");
   co_return Status();
 }

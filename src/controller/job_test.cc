@@ -44,19 +44,19 @@ class JobControllerTest : public testing::Test {
   // A Job "j" with this .spec (without the template) and .status.
   void job(const std::string& spec, const std::string& status, const std::string& more_metadata = "") {
     job_text = R"({"apiVersion":"batch/v1","kind":"Job","metadata":{"namespace":"n","name":"j","uid":"u","resourceVersion":"1")" +
-               more_metadata + R"(},"spec":{"backoffLimit":6,"selector":{"matchLabels":{"l":"u"}},"template":{"metadata":{"labels":{"l":"u"}},)" +
-               R"("spec":{"restartPolicy":"Never","containers":[{"name":"c"}]}})" + (spec.empty() ? "" : ",") + spec + R"(},"status":)" + status +
-               "}";
+               more_metadata +
+               R"(},"spec":{"backoffLimit":6,"selector":{"matchLabels":{"l":"u"}},"template":{"metadata":{"labels":{"l":"u"}},)" +
+               R"("spec":{"restartPolicy":"Never","containers":[{"name":"c"}]}})" + (spec.empty() ? "" : ",") + spec + R"(},"status":)" +
+               status + "}";
   }
   void pod(const std::string& name, const std::string& phase, const std::string& more_metadata = "", const std::string& more_status = "") {
-    pods.push_back(R"({"apiVersion":"v1","kind":"Pod","metadata":{"namespace":"n","name":")" + name + R"(","uid":")" + name +
-                   R"(","labels":{"l":"u"},"finalizers":["batch.kubernetes.io/job-tracking"],"ownerReferences":[{"apiVersion":"batch/v1",)" +
-                   R"("kind":"Job","name":"j","uid":"u","controller":true}])" + more_metadata + R"(},"spec":{},"status":{"phase":")" + phase +
-                   "\"" + more_status + "}}");
+    pods.push_back(
+        R"({"apiVersion":"v1","kind":"Pod","metadata":{"namespace":"n","name":")" + name + R"(","uid":")" + name +
+        R"(","labels":{"l":"u"},"finalizers":["batch.kubernetes.io/job-tracking"],"ownerReferences":[{"apiVersion":"batch/v1",)" +
+        R"("kind":"Job","name":"j","uid":"u","controller":true}])" + more_metadata + R"(},"spec":{},"status":{"phase":")" + phase + "\"" +
+        more_status + "}}");
   }
-  static std::string index(int i) {
-    return fmt::format(R"(,"annotations":{{"batch.kubernetes.io/job-completion-index":"{}"}})", i);
-  }
+  static std::string index(int i) { return fmt::format(R"(,"annotations":{{"batch.kubernetes.io/job-completion-index":"{}"}})", i); }
   static std::string ended(const char* time) {
     return fmt::format(R"(,"containerStatuses":[{{"name":"c","state":{{"terminated":{{"exitCode":1,"finishedAt":"{}"}}}}}}])", time);
   }
@@ -78,7 +78,8 @@ class JobControllerTest : public testing::Test {
     std::string path = request.target.substr(0, request.target.find('?'));
     std::string name = path.substr(path.rfind('/') + 1);
     auto list = [](const char* kind, const std::vector<std::string>& items) {
-      return FakeTransport::Answer{200, fmt::format(R"({{"kind":"{}List","metadata":{{"resourceVersion":"9"}},"items":[{}]}})", kind, join(items))};
+      return FakeTransport::Answer{
+          200, fmt::format(R"({{"kind":"{}List","metadata":{{"resourceVersion":"9"}},"items":[{}]}})", kind, join(items))};
     };
     if (request.method == "GET") return name == "jobs" ? list("Job", {job_text}) : list("Pod", pods);
     if (request.method == "PATCH" && path.find("/events/") != std::string::npos) return {200, "{}"};  // the same event again
@@ -106,7 +107,8 @@ class JobControllerTest : public testing::Test {
     return {200, schema::to_json(written)};
   }
   static FakeTransport::Answer failure(int code, const char* reason) {
-    return {code, fmt::format(R"({{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"{}","code":{}}})", reason, code)};
+    return {code, fmt::format(R"({{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"{}","code":{}}})", reason,
+                              code)};
   }
   template <class T>
   static T decode(const ApiRequest& request) {
@@ -158,7 +160,8 @@ TEST_F(JobControllerTest, StartsPods) {
 }
 
 TEST_F(JobControllerTest, StartsTheIndexesThatAreMissing) {
-  job(R"("parallelism":3,"completions":6,"completionMode":"Indexed")", R"({"startTime":"2024-01-01T11:00:00Z","completedIndexes":"1","succeeded":1})");
+  job(R"("parallelism":3,"completions":6,"completionMode":"Indexed")",
+      R"({"startTime":"2024-01-01T11:00:00Z","completedIndexes":"1","succeeded":1})");
   pod("a", "Running", index(0));
   pod("b", "Succeeded", index(2));
   run();

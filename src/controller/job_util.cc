@@ -117,8 +117,8 @@ const ContainerStatus* match_exit_codes(const Pod& pod, const api::batch_v1::Pod
   return nullptr;
 }
 
-const api::core_v1::PodCondition* match_conditions(
-    const Pod& pod, const schema::List<api::batch_v1::PodFailurePolicyOnPodConditionsPattern>& patterns) {
+const api::core_v1::PodCondition* match_conditions(const Pod& pod,
+                                                   const schema::List<api::batch_v1::PodFailurePolicyOnPodConditionsPattern>& patterns) {
   for (const auto& condition : pod.status.conditions)
     for (const auto& pattern : patterns)
       if (condition.type == pattern.type && condition.status == pattern.status) return &condition;
@@ -135,9 +135,9 @@ FailureMatch match_failure_policy(const api::batch_v1::PodFailurePolicy* policy,
     if (rule.on_exit_codes) {
       const ContainerStatus* status = match_exit_codes(pod, *rule.on_exit_codes);
       if (status == nullptr) continue;
-      failure = fmt::format("Container {} for pod {}/{} failed with exit code {} matching {} rule at index {}", status->name.view(),
-                            pod.metadata.namespace_.view(), pod.metadata.name.view(), status->state.terminated->exit_code,
-                            rule.action.view(), i);
+      failure =
+          fmt::format("Container {} for pod {}/{} failed with exit code {} matching {} rule at index {}", status->name.view(),
+                      pod.metadata.namespace_.view(), pod.metadata.name.view(), status->state.terminated->exit_code, rule.action.view(), i);
     } else {
       const auto* condition = match_conditions(pod, rule.on_pod_conditions);
       if (condition == nullptr) continue;

@@ -79,10 +79,10 @@ api::core_v1::Pod pod_of_job(const BatchJob& job, int index);
 // ---- one round of a Job
 struct JobRound {
   std::string key;
-  BatchJob job;                 // replaced by the server's answer after each write of its status
+  BatchJob job;  // replaced by the server's answer after each write of its status
   std::vector<PodPtr> pods, active;
   UidSet uncounted_succeeded, uncounted_failed;  // as the round began
-  UidSet expected_removals;       // pods whose finalizer was removed, while the cache still shows it
+  UidSet expected_removals;                      // pods whose finalizer was removed, while the cache still shows it
   std::optional<JobCondition> finished;
   int32_t succeeded = 0;
   IndexSet old_indexes, indexes;  // that succeeded, as the round began and now
@@ -100,7 +100,7 @@ void find_succeeded_indexes(JobRound& round);
 // Which pods may lose the finalizer now; their UIDs enter .status.uncountedTerminatedPods first.
 struct TrackingPlan {
   std::vector<PodPtr> release;
-  UidSet held;              // UIDs of pods that still have the finalizer
+  UidSet held;            // UIDs of pods that still have the finalizer
   bool changed = false;   // the status must be written
   bool at_limit = false;  // more pods wait for a later round
 };

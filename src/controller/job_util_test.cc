@@ -86,10 +86,12 @@ TEST(JobPod, FinishedTime) {
   // One still runs: the guess is when the pod was unready, then when its deletion began, then its creation.
   std::string running = R"("containerStatuses":[{"state":{"terminated":{"finishedAt":"2009-11-10T23:00:00Z"}}},{"state":{"running":{}}}])";
   EXPECT_EQ(finished(R"({"metadata":{"deletionTimestamp":"2009-11-10T20:00:30Z","deletionGracePeriodSeconds":30},"status":{"conditions":
-      [{"type":"Ready","status":"False","lastTransitionTime":"2009-11-10T19:00:00Z"}],)" + running + "}}"),
+      [{"type":"Ready","status":"False","lastTransitionTime":"2009-11-10T19:00:00Z"}],)" +
+                     running + "}}"),
             "2009-11-10T19:00:00Z");
   EXPECT_EQ(finished(R"({"metadata":{"deletionTimestamp":"2009-11-10T20:00:30Z","deletionGracePeriodSeconds":30},"status":{"conditions":
-      [{"type":"Ready","status":"True","lastTransitionTime":"2009-11-10T19:00:00Z"}],)" + running + "}}"),
+      [{"type":"Ready","status":"True","lastTransitionTime":"2009-11-10T19:00:00Z"}],)" +
+                     running + "}}"),
             "2009-11-10T20:00:00Z");
   EXPECT_EQ(finished(R"({"metadata":{"creationTimestamp":"2009-11-10T18:00:00Z"},"status":{)" + running + "}}"), "2009-11-10T18:00:00Z");
 }
@@ -123,8 +125,9 @@ TEST(JobPod, FailurePolicy) {
     return fmt::format(R"({{"action":"{}","onPodConditions":[{{"type":"DisruptionTarget","status":"True"}}]}})", action);
   };
   auto ended = [](int code, const char* list = "containerStatuses") {
-    return fmt::format(R"({{"{}":[{{"name":"other","state":{{"running":{{}}}}}},{{"name":"c","state":{{"terminated":{{"exitCode":{}}}}}}}]}})", list,
-                       code);
+    return fmt::format(
+        R"({{"{}":[{{"name":"other","state":{{"running":{{}}}}}},{{"name":"c","state":{{"terminated":{{"exitCode":{}}}}}}}]}})", list,
+        code);
   };
   const std::string kDisrupted = R"({"conditions":[{"type":"Ready","status":"False"},{"type":"DisruptionTarget","status":"True"}]})";
 
@@ -177,14 +180,10 @@ TEST(JobBackoff, Counts) {
   };
   auto time = [](int64_t s) { return Time::from_unix(s); };
   const Case kCases[] = {
-      {"nothing new", {2, time(50)}, {}, {}, 2, 50},
-      {"a failure", {}, {}, {100}, 1, 100},
-      {"two failures", {}, {}, {100, 90}, 2, 100},
-      {"one more", {2, time(50)}, {}, {100}, 3, 100},
-      {"then success", {}, {100}, {80, 90}, 0, 0},
-      {"success between", {}, {80}, {100, 60, 70, 90}, 2, 100},
-      {"at the same time", {}, {100}, {100}, 0, 0},
-      {"success forgets", {4, time(50)}, {100}, {}, 0, 0},
+      {"nothing new", {2, time(50)}, {}, {}, 2, 50}, {"a failure", {}, {}, {100}, 1, 100},
+      {"two failures", {}, {}, {100, 90}, 2, 100},   {"one more", {2, time(50)}, {}, {100}, 3, 100},
+      {"then success", {}, {100}, {80, 90}, 0, 0},   {"success between", {}, {80}, {100, 60, 70, 90}, 2, 100},
+      {"at the same time", {}, {100}, {100}, 0, 0},  {"success forgets", {4, time(50)}, {100}, {}, 0, 0},
   };
   for (const Case& c : kCases) {
     std::vector<PodPtr> succeeded, failed;
@@ -202,9 +201,7 @@ TEST(JobBackoff, Remaining) {
   using std::chrono::seconds;
   auto remaining = [](int32_t failures, int64_t passed) {
     WallTime last{seconds(1000000)};
-    return std::chrono::duration_cast<seconds>(
-               remaining_backoff({failures, schema::to_time(last)}, last + seconds(passed)))
-        .count();
+    return std::chrono::duration_cast<seconds>(remaining_backoff({failures, schema::to_time(last)}, last + seconds(passed))).count();
   };
   EXPECT_EQ(remaining(0, 0), 0);
   EXPECT_EQ(remaining(1, 5), 5);
@@ -240,7 +237,8 @@ TEST(JobLimits, RestartsOfContainers) {
   BatchJob job = parse<BatchJob>(R"({"spec":{"backoffLimit":3,"template":{"spec":{"restartPolicy":"OnFailure"}}}})");
   auto pod = [](const char* phase, int restarts) {
     return std::make_shared<const Pod>(parse<Pod>(fmt::format(
-        R"({{"status":{{"phase":"{}","initContainerStatuses":[{{"restartCount":1}}],"containerStatuses":[{{"restartCount":{}}}]}}}})", phase, restarts)));
+        R"({{"status":{{"phase":"{}","initContainerStatuses":[{{"restartCount":1}}],"containerStatuses":[{{"restartCount":{}}}]}}}})",
+        phase, restarts)));
   };
   EXPECT_FALSE(past_restart_limit(job, {pod("Running", 1)}));
   EXPECT_TRUE(past_restart_limit(job, {pod("Running", 2)}));
@@ -284,8 +282,8 @@ TEST(JobPods, RemovalOrder) {
 
 TEST(JobPods, RepeatedIndexes) {
   BatchJob job = parse<BatchJob>(R"({"spec":{"completionMode":"Indexed","completions":5}})");
-  std::vector<PodPtr> pods = {active_pod("none", ""),          active_pod("a0", "0", "Pending"), active_pod("b0", "0"),
-                              active_pod("a1", "1"),           active_pod("a2", "2", "Pending"), active_pod("b2", "2"),
+  std::vector<PodPtr> pods = {active_pod("none", ""), active_pod("a0", "0", "Pending"), active_pod("b0", "0"),
+                              active_pod("a1", "1"),  active_pod("a2", "2", "Pending"), active_pod("b2", "2"),
                               active_pod("out", "5")};
   EXPECT_EQ(names(active_pods_for_removal(job, pods, 0)), "none a0 a2 out");
   EXPECT_EQ(names(active_pods_for_removal(job, pods, 5)), "none a0 a2 out b0");
@@ -324,7 +322,7 @@ PodPtr tracked(const char* uid, const char* phase, const char* index = "", bool 
 }
 
 struct TrackCase {
-  std::string status;                   // as the round begins
+  std::string status;  // as the round begins
   std::vector<PodPtr> pods;
   std::string released, first, second;  // UIDs; the status that is written before and after the finalizers went
   std::string spec = "{}", finished, expected_removals;
@@ -337,7 +335,8 @@ std::string status_text(const BatchJob& job) {
     for (const auto& uid : uids) text += uid.str();
     return text;
   };
-  std::string text = fmt::format("{}/{} [{}|{}]", job.status.succeeded, job.status.failed, list(uncounted.succeeded), list(uncounted.failed));
+  std::string text =
+      fmt::format("{}/{} [{}|{}]", job.status.succeeded, job.status.failed, list(uncounted.succeeded), list(uncounted.failed));
   if (!job.status.completed_indexes.empty()) text += " " + job.status.completed_indexes.str();
   return text;
 }
@@ -370,20 +369,30 @@ TEST(JobTracking, Counts) {
   check({"{}",
          {tracked("a", "Succeeded"), tracked("b", "Failed"), tracked("c", "Succeeded", "", true), tracked("d", "Failed", "", true),
           tracked("e", "Pending", "", true), tracked("f", "Pending"), tracked("g", "Running")},
-         "abcde", "0/0 [ac|bde]", "2/3 [|]"},
+         "abcde",
+         "0/0 [ac|bde]",
+         "2/3 [|]"},
         "finished pods");
   check({R"({"succeeded":2,"failed":3,"uncountedTerminatedPods":{"succeeded":["a","e"],"failed":["b","f"]}})",
          {tracked("e", "Succeeded", "", false, false), tracked("x", "Failed", "", false, false), tracked("a", "Succeeded"),
           tracked("b", "Failed"), tracked("c", "Succeeded"), tracked("d", "Failed")},
-         "abcd", "3/4 [ac|bd]", "5/6 [|]"},
+         "abcd",
+         "3/4 [ac|bd]",
+         "5/6 [|]"},
         "past and new ones");
   check({R"({"succeeded":2,"failed":3,"uncountedTerminatedPods":{"succeeded":["a","g"],"failed":["b","h"]}})",
          {tracked("a", "Succeeded"), tracked("b", "Failed"), tracked("c", "Succeeded"), tracked("d", "Failed"), tracked("e", "Succeeded"),
           tracked("f", "Failed"), tracked("g", "Succeeded"), tracked("h", "Failed")},
-         "abef", "3/4 [ae|bf]", "5/6 [|]", "{}", "", "cdgh"},
+         "abef",
+         "3/4 [ae|bf]",
+         "5/6 [|]",
+         "{}",
+         "",
+         "cdgh"},
         "finalizers that are gone, although the cache has them");
-  check({"{}", {tracked("a", "Succeeded"), tracked("b", "Failed"), tracked("c", "Running")}, "abc", "0/0 [a|bc]", "1/2 [|]", "{}", "Failed"},
-        "a running pod of a failed Job");
+  check(
+      {"{}", {tracked("a", "Succeeded"), tracked("b", "Failed"), tracked("c", "Running")}, "abc", "0/0 [a|bc]", "1/2 [|]", "{}", "Failed"},
+      "a running pod of a failed Job");
   check({R"({"uncountedTerminatedPods":{"failed":["a"]}})", {tracked("a", "Succeeded")}, "a", "0/0 [|a]", "0/1 [|]"},
         "from failed to succeeded", false);
 }
@@ -393,19 +402,32 @@ TEST(JobTracking, Indexed) {
   check({"{}",
          {tracked("a", "Succeeded", "1"), tracked("b", "Succeeded", "3"), tracked("c", "Succeeded", "3"), tracked("d", "Running", "5"),
           tracked("e", "Succeeded")},
-         "eabc", "2/0 [|] 1,3", "2/0 [|] 1,3", kSix},
+         "eabc",
+         "2/0 [|] 1,3",
+         "2/0 [|] 1,3",
+         kSix},
         "succeeded");
-  check({R"({"succeeded":1,"completedIndexes":"3"})", {tracked("a", "Running", "0"), tracked("b", "Succeeded", "1")}, "b", "1/0 [|] 1",
-         "1/0 [|] 1", kTwo},
+  check({R"({"succeeded":1,"completedIndexes":"3"})",
+         {tracked("a", "Running", "0"), tracked("b", "Succeeded", "1")},
+         "b",
+         "1/0 [|] 1",
+         "1/0 [|] 1",
+         kTwo},
         "fewer completions than before");
   check({"{}",
          {tracked("a", "Failed", "1"), tracked("b", "Failed", "3"), tracked("c", "Failed", "3"), tracked("d", "Running", "5"),
           tracked("e", "Failed")},
-         "eabc", "0/0 [|abc]", "0/3 [|]", kSix},
+         "eabc",
+         "0/0 [|abc]",
+         "0/3 [|]",
+         kSix},
         "failed");
   check({R"({"succeeded":5,"failed":2,"completedIndexes":"0-2,4,6,7"})",
-         {tracked("a", "Succeeded", "0"), tracked("b", "Succeeded", "3"), tracked("c", "Failed", "5"), tracked("d", "Succeeded", "8")}, "abcd",
-         "6/2 [|c] 0-4,6", "6/3 [|] 0-4,6", R"({"completionMode":"Indexed","completions":7})"},
+         {tracked("a", "Succeeded", "0"), tracked("b", "Succeeded", "3"), tracked("c", "Failed", "5"), tracked("d", "Succeeded", "8")},
+         "abcd",
+         "6/2 [|c] 0-4,6",
+         "6/3 [|] 0-4,6",
+         R"({"completionMode":"Indexed","completions":7})"},
         "past and new ones");
 }
 

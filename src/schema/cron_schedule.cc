@@ -97,8 +97,7 @@ Result<uint64_t> parse_range(std::string_view expression, const Bounds& bounds) 
     if (ends.size() == 1) end = bounds.max;  // "5/10" goes on to the end
     if (step > 1) star = 0;
   }
-  if (start < bounds.min)
-    return bad_schedule(fmt::format("beginning of range ({}) below minimum ({}): {}", start, bounds.min, expression));
+  if (start < bounds.min) return bad_schedule(fmt::format("beginning of range ({}) below minimum ({}): {}", start, bounds.min, expression));
   if (end > bounds.max) return bad_schedule(fmt::format("end of range ({}) above maximum ({}): {}", end, bounds.max, expression));
   if (start > end) return bad_schedule(fmt::format("beginning of range ({}) beyond end of range ({}): {}", start, end, expression));
   if (step == 0) return bad_schedule(fmt::format("step of range should be a positive number: {}", expression));
@@ -223,8 +222,8 @@ class CronSearch {
     local_.minute = static_cast<int>(rest % kHour / 60);
     local_.second = static_cast<int>(rest % 60);
   }
-  // The moment of a civil time, as Go's time.Date: months and days may exceed their range, and of a time that does not exist or exists twice
-  // one of the two readings is taken.
+  // The moment of a civil time, as Go's time.Date: months and days may exceed their range, and of a time that does not exist or exists
+  // twice one of the two readings is taken.
   void go_to(int month, int day, int hour, int minute, int second) {
     std::chrono::year_month first = std::chrono::year(local_.year) / std::chrono::January + std::chrono::months(month - 1);
     std::chrono::sys_days date = std::chrono::sys_days(first / 1) + std::chrono::days(day - 1);

@@ -189,6 +189,57 @@ expect "and when" 5 yes bash -c '[ -n "$(kubectl -n d get cronjob often -o jsonp
 kubectl -n d delete cronjob often > /dev/null
 expect "its jobs are collected" 10 0 count -n d jobs -l cron=often
 
+# ---- volumes, and an autoscaler
+kubectl apply -f - > /dev/null << 'Y'
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: small}
+spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /srv/small}, storageClassName: manual}
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: large}
+spec: {capacity: {storage: 5Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /srv/large}, storageClassName: manual}
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: elsewhere}
+provisioner: example.com/disks
+Y
+expect "volume is available" 5 Available get '{.status.phase}' pv small
+claim() {  # NAME SIZE CLASS
+  printf 'apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: %s}\nspec: {accessModes: [ReadWriteOnce], storageClassName: %s, resources: {requests: {storage: %s}}}\n' \
+    "$1" "$3" "$2" | kubectl -n d create -f - > /dev/null
+}
+claim first 500Mi manual
+expect "claim is bound to the least volume" 5 "Bound small 1Gi" get '{.status.phase} {.spec.volumeName} {.status.capacity.storage}' -n d pvc first
+expect "and the volume to it" 5 "Bound first" get '{.status.phase} {.spec.claimRef.name}' pv small
+claim second 2Gi manual
+expect "the next takes the other" 5 "Bound large" get '{.status.phase} {.spec.volumeName}' -n d pvc second
+claim third 1Gi manual
+expect "the third waits" 5 Pending get '{.status.phase}' -n d pvc third
+kubectl -n d delete pvc first > /dev/null
+expect "volume is released" 5 "Released first" get '{.status.phase} {.spec.claimRef.name}' pv small
+kubectl patch pv small --type=merge -p '{"spec":{"claimRef":null}}' > /dev/null
+expect "and given to the third" 5 "Bound small" get '{.status.phase} {.spec.volumeName}' -n d pvc third
+claim made 1Gi elsewhere
+expect "provisioner is asked" 5 example.com/disks get '{.metadata.annotations.volume\.kubernetes\.io/storage-provisioner}' -n d pvc made
+kubectl -n d create -f - > /dev/null << 'Y'
+apiVersion: v1
+kind: Pod
+metadata: {name: scratch}
+spec:
+  containers: [{name: c, image: x}]
+  volumes: [{name: v, ephemeral: {volumeClaimTemplate: {spec: {accessModes: [ReadWriteOnce], storageClassName: elsewhere, resources: {requests: {storage: 1Mi}}}}}}]
+Y
+expect "claim of an ephemeral volume" 5 scratch get '{.metadata.ownerReferences[0].name}' -n d pvc scratch-v
+kubectl -n d delete pod scratch --grace-period=0 --force > /dev/null 2>&1
+deployment d scaled 1 x | kubectl apply -f - > /dev/null
+kubectl -n d autoscale deployment scaled --min=2 --max=3 --cpu-percent=50 > /dev/null
+expect "autoscaler keeps the least size" 10 2 get '{.spec.replicas}' -n d deploy scaled
+expect "and misses metrics" 30 FailedGetResourceMetric get '{.status.conditions[?(@.type=="ScalingActive")].reason}' -n d hpa scaled
+kubectl -n d delete deploy,hpa scaled > /dev/null
+
 # ---- garbage of custom kinds, and across namespaces
 kubectl apply -f - > /dev/null << 'Y'
 apiVersion: apiextensions.k8s.io/v1
@@ -251,6 +302,7 @@ kubectl delete node n2 > /dev/null
 kill -0 $MANAGER 2> /dev/null || { echo "FAIL the controller manager died"; FAILED=$((FAILED + 1)); }
 echo "resident kB: $(awk '/VmRSS/ {print $2}' /proc/$MANAGER/status)"
 kubectl delete namespace a c d > /dev/null
+kubectl delete pv small large > /dev/null
 kill $MANAGER; wait $MANAGER; [ $? = 0 ] || { echo "FAIL the controller manager did not end in order"; FAILED=$((FAILED + 1)); }
 echo "$PASSED passed, $FAILED failed"
 [ $FAILED = 0 ]
