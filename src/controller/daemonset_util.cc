@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/daemonset_util.h"
 
+#include <absl/container/flat_hash_set.h>
+
+#include <algorithm>
 #include <charconv>
 
 #include "controller/controller_history.h"
@@ -210,10 +213,11 @@ NodeNeeds node_needs(const DaemonSet& set, DaemonPlacement::Verdict verdict, con
 }
 
 std::vector<PodPtr> pods_without_node(const std::vector<NodePtr>& nodes, const PodsByNode& pods) {
+  absl::flat_hash_set<std::string_view> known;
+  for (const NodePtr& node : nodes) known.insert(node->metadata.name);
   std::vector<PodPtr> found;
   for (const auto& [name, list] : pods) {
-    bool known = std::any_of(nodes.begin(), nodes.end(), [&name = name](const NodePtr& node) { return node->metadata.name == name; });
-    if (known) continue;
+    if (known.contains(name)) continue;
     for (const PodPtr& pod : list)
       if (pod->spec.node_name.empty()) found.push_back(pod);
   }
@@ -273,7 +277,9 @@ PodChanges replace_in_place(const DaemonSet& set, const PodsByNode& pods, std::s
 class Surge {
  public:
   Surge(const DaemonSet& set, const DaemonPlacement& placement, const std::vector<NodePtr>& nodes, schema::Time now, int32_t max_surge)
-      : set_(set), placement_(placement), nodes_(nodes), now_(now), max_surge_(max_surge) {}
+      : set_(set), placement_(placement), now_(now), max_surge_(max_surge) {
+    for (const NodePtr& node : nodes) nodes_.emplace(node->metadata.name, node.get());
+  }
 
   Result<PodChanges> plan(const PodsByNode& pods, std::string_view hash, int32_t desired) {
     for (const auto& [node, list] : pods) {
@@ -304,9 +310,9 @@ class Surge {
       }
       return {};
     }
-    auto at = std::find_if(nodes_.begin(), nodes_.end(), [&node](const NodePtr& one) { return one->metadata.name == node; });
+    auto at = nodes_.find(node);
     if (at == nodes_.end()) return Status::error("couldn't get node for nodeName \"" + node + "\": node \"" + node + "\" not found");
-    bool fits = placement_.on(**at).run, useful = available(pair.outdated);
+    bool fits = placement_.on(*at->second).run, useful = available(pair.outdated);
     if (!fits) {
       (useful ? on_unfit_nodes_ : changes_.remove).push_back(pair.outdated);
     } else if (!useful) {
@@ -319,7 +325,7 @@ class Surge {
 
   const DaemonSet& set_;
   const DaemonPlacement& placement_;
-  const std::vector<NodePtr>& nodes_;
+  absl::flat_hash_map<std::string_view, const Node*> nodes_;
   schema::Time now_;
   int32_t max_surge_, surge_ = 0, available_count_ = 0;
   PodChanges changes_;
