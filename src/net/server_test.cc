@@ -288,6 +288,28 @@ Task<void> pipeline(std::string address) {
 
 TEST_F(Plain, Http1ByHand) { run(pipeline(start())); }
 
+std::string frame(char type, char flags, char stream, std::string_view payload) {
+  std::string out = {0, 0, static_cast<char>(payload.size()), type, flags, 0, 0, 0, stream};
+  return out.append(payload);
+}
+
+Task<void> blank_at_the_end(std::string address) {
+  // Indexed: GET, http, "/"; then literals.
+  std::string head = "\x82\x86\x84\x41\x01h";
+  head += std::string("\x00\x0auser-agent\x04", 13) + "e2e ";
+  std::string text = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, "") + frame(1, 5, 1, head) +
+                     frame(7, 0, 0, std::string(8, '\0'));
+  std::string answer = co_await converse(address, text);
+  std::string reset = frame(3, 0, 1, std::string(4, '\0')).substr(0, 9);
+  EXPECT_EQ(answer.find(reset), std::string::npos);
+  bool answered = false;
+  for (char flags : {4, 5}) answered = answered || answer.find(std::string{1, flags, 0, 0, 0, 1}) != std::string::npos;
+  EXPECT_TRUE(answered);
+}
+
+// As client-go sends it: its User-Agent may end in a blank.
+TEST_F(Plain, Http2TakesBlanksAroundValues) { run(blank_at_the_end(start())); }
+
 Task<void> many_streams(std::shared_ptr<Client> client, int* left, Event* done, int number) {
   ClientRequest request;
   request.target = number % 2 == 0 ? "/pieces" : "/echo";

@@ -73,6 +73,7 @@ struct Proxy::Impl : std::enable_shared_from_this<Proxy::Impl> {
   std::vector<FamilyRules> families;
   std::unique_ptr<ServiceHealth> service_health;
   std::unique_ptr<net::Server> health_server, metrics_server;
+  std::string health_address = config.healthz_bind_address, metrics_address = config.metrics_bind_address;   // "" = none, or listening
   std::vector<WallTime> triggers;                 // when pods changed, of the slices that wait to be written
   std::vector<std::function<void()>> arrived;     // changes seen while a write is under way
   bool writing = false, running = false, synced = false, stopped = false;
@@ -179,18 +180,45 @@ struct Proxy::Impl : std::enable_shared_from_this<Proxy::Impl> {
     for (const Address& address : find_node_port_addresses(options, system.interface_addresses())) addresses.push_back(address.text());
     if (options.node_port_cidrs.empty()) addresses = {"0.0.0.0"};
     service_health = std::make_unique<ServiceHealth>(executor, health, std::move(addresses));
-    auto listen = [&](std::unique_ptr<net::Server>& server, const std::string& address) -> Status {
-      if (address.empty()) return {};
-      auto bound = server->listen(address);
-      if (bound.ok()) return {};
-      log_error("Could not listen", {{"address", address}, {"error", bound.status().message()}});
-      return config.bind_address_hard_fail ? bound.status() : Status();
-    };
     health_server = make_health_server(executor, health, metrics);
-    CO_TRY(listen(health_server, config.healthz_bind_address));
     metrics_server = make_metrics_server(executor, metrics, config.mode, "{\"kubeproxy.config.k8s.io\":{\"mode\":\"" + config.mode + "\"}}");
-    CO_TRY(listen(metrics_server, config.metrics_bind_address));
+    Status bound = listen_all();
+    if (bound.ok()) co_return Status();
+    if (config.bind_address_hard_fail) co_return bound;
+    log_error("Could not listen", {{"error", bound.message()}});
+    events.event(about_node(), "Warning", "FailedToStartProxierHealthcheck", std::string(bound.message()));
+    spawn(executor, keep_listening(shared_from_this()));
     co_return Status();
+  }
+
+  // The servers that do not listen yet.
+  Status listen_all() {
+    Status worst;
+    auto listen = [&](net::Server& server, std::string& address) {
+      if (address.empty()) return;
+      auto bound = server.listen(address);
+      if (bound.ok())
+        address.clear();
+      else
+        worst = bound.status().with_context("failed to start proxier healthz on " + address);
+    };
+    listen(*health_server, health_address);
+    listen(*metrics_server, metrics_address);
+    return worst;
+  }
+  // The port may still be an earlier proxy's.
+  static Task<void> keep_listening(std::shared_ptr<Impl> self) {
+    for (bool bound = false; !bound && !self->stopped;) {
+      (void)co_await self->stopping.wait_for(std::chrono::seconds(5));
+      if (!self->stopped) bound = self->listen_all().ok();
+    }
+  }
+  core::ObjectReference about_node() const {
+    core::ObjectReference about;
+    about.kind = "Node";
+    about.name = config.node_name;
+    about.uid = config.node_name;
+    return about;
   }
 
   void watch_node() {
@@ -245,11 +273,7 @@ struct Proxy::Impl : std::enable_shared_from_this<Proxy::Impl> {
       if (auto self = weak.lock()) self->on_slice(old, now);
     });
     if (!shared) informers.start();
-    core::ObjectReference about;
-    about.kind = "Node";
-    about.name = config.node_name;
-    about.uid = config.node_name;
-    events.event(about, "Normal", "Starting", "");
+    events.event(about_node(), "Normal", "Starting", "");
     running = true;
     spawn(executor, run(shared_from_this(), services, slices));
     spawn(executor, watch_for_flush(shared_from_this()));

@@ -30,7 +30,7 @@ work=$(mktemp -d "$KNARR_KIT/images.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 echo "making a Debian root file system for the images"
 mmdebstrap --quiet --variant=minbase bookworm "$work/debian.tar" \
-  --include=apache2,bind9-dnsutils,ca-certificates,curl,etcd-client,etcd-server,iproute2,iptables,iputils-ping,netcat-openbsd,nginx-light,procps
+  --include=apache2,bind9-dnsutils,ca-certificates,curl,etcd-client,etcd-server,iproute2,iptables,iputils-ping,netcat-openbsd,nginx-light,procps,wget
 upstream=$(cd "$KNARR_KIT/src/kubernetes" 2> /dev/null || cd "$work"; go mod download -json "k8s.io/kubernetes@$version" | python3 -c 'import json, sys; print(json.load(sys.stdin)["Dir"])')
 
 image() { # NAME:TAG CONFIG ENTRIES...
@@ -56,14 +56,13 @@ for tag in 1.29-4 1.29-2; do image $e2e/busybox:$tag '{"Cmd":["sh"]}' $small; do
 # shellcheck disable=SC2086
 image $e2e/nonroot:1.4 '{"User":"1234","Cmd":["sh"]}' $small
 
-# agnhost, with the users that tests of security contexts name, and busybox' wget, as its original has.
+# agnhost, with the users that tests of security contexts name.
 tar -xOf "$work/debian.tar" ./etc/passwd > "$work/passwd"
 echo 'user-defined-in-image:x:1000:1000::/:/bin/sh' >> "$work/passwd"
 tar -xOf "$work/debian.tar" ./etc/group > "$work/group"
 printf 'user-defined-in-image:x:1000:\ngroup-defined-in-image:x:50000:user-defined-in-image\n' >> "$work/group"
 agnhost=(agnhost="$bin/agnhost" agnhost-2@agnhost uploads/ coredns="$bin/coredns" localhost.crt="$upstream/test/images/agnhost/porter/localhost.crt"
-  localhost.key="$upstream/test/images/agnhost/porter/localhost.key" usr/bin/busybox="$busybox" usr/bin/wget@busybox
-  etc/passwd="$work/passwd" etc/group="$work/group")
+  localhost.key="$upstream/test/images/agnhost/porter/localhost.key" etc/passwd="$work/passwd" etc/group="$work/group")
 image $e2e/agnhost:2.45 '{"Entrypoint":["/agnhost"],"Cmd":["pause"]}' "$debian" "${agnhost[@]}"
 for pet in kitten nautilus; do
   pages=()
