@@ -291,6 +291,9 @@ class Cluster {
     auto dns = nth_address(options_.service_cidr, 10);
     if (!dns.ok()) co_return dns.status();
     config.cluster_dns = {*dns};
+    // A machine that is used for other things, too, is often fuller than a server may be.
+    config.eviction_hard = {{"memory.available", "100Mi"}, {"nodefs.available", "1%"}, {"nodefs.inodesFree", "1%"}, {"imagefs.available", "1%"}};
+    config.image_gc_high_percent = 99;
     kubelet_ = std::make_unique<kubelet::Kubelet>(std::move(config), *kubelet_client_, loops_.main());
     Status status = co_await kubelet_->start();
     co_return status;
