@@ -12,7 +12,7 @@ tests/conformance/build.sh peers || exit 1
 passed=0 failed=0
 for script in tests/interchange/${2:-[0-9][0-9]}-*.sh; do
   echo "== $(sed -n '3s/^# //p' "$script")"
-  output=$(timeout 300 tests/lib/sandbox.sh interchange "$script" 2>&1)
+  output=$(timeout 600 tests/lib/sandbox.sh interchange "$script" 2>&1)
   status=$?
   echo "$output"
   counts=$(grep -oE '^[0-9]+ passed, [0-9]+ failed$' <<< "$output" | tail -1)
