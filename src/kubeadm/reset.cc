@@ -65,7 +65,9 @@ Status leave_etcd(ResetData& data) {
   TRY_ASSIGN(std::vector<EtcdMember> members, etcd->list());
   const std::string peer = "https://" + join_host_port(data.config->local_endpoint.advertise_address, std::to_string(kEtcdPeerPort));
   for (const EtcdMember& member : members)
-    if (members.size() > 1 && contains(member.peer_urls, peer)) return etcd->remove(member.id);
+    // A cluster that has just changed calls itself unhealthy for some seconds, and gives nobody up.
+    if (members.size() > 1 && contains(member.peer_urls, peer))
+      return retry(data.host, std::chrono::milliseconds(500), std::chrono::seconds(50), [&] { return etcd->remove(member.id); });
   return {};
 }
 
