@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// `kubeadm join`: a host becomes a worker of a cluster.
+// `kubeadm join`: a host becomes a worker of a cluster, or a further control plane.
 #include "kubeadm/cluster_objects.h"
 #include "kubeadm/constants.h"
 #include "kubeadm/discovery.h"
 #include "kubeadm/init_system.h"
+#include "kubeadm/join_data.h"
 #include "kubeadm/kubeadm.h"
 #include "kubeadm/kubeconfigs.h"
 #include "kubeadm/node_files.h"
@@ -18,47 +19,12 @@ namespace {
 constexpr char kBootstrapUser[] = "tls-bootstrap-token-user";
 constexpr Duration kBootstrapLimit = std::chrono::minutes(5);
 
-struct JoinData {
-  explicit JoinData(Host& h) : host(h) {}
-  Host& host;
-  JoinConfiguration config;
-  std::vector<std::string> ignored_checks;
-  bool dry_run = false;
-  std::string dry_run_dir;
-
-  std::string conf_dir() const { return dry_run ? dry_run_dir : kKubernetesDir; }
-  std::string kubelet_dir() const { return dry_run ? dry_run_dir : kKubeletDir; }
-
-  // Found out at their first use; the second needs the first.
-  Result<client::ClusterAccess*> bootstrap_access() {
-    if (!access_) {
-      TRY_ASSIGN(access_, discover(host, config.discovery, [](const client::ClusterAccess& to) { return connect(to); }));
-    }
-    return &*access_;
-  }
-  Result<InitConfiguration*> cluster() {
-    if (cluster_) return &*cluster_;
-    TRY_ASSIGN(client::ClusterAccess * access, bootstrap_access());
-    TRY_ASSIGN(std::unique_ptr<Api> api, connect(*access));
-    FetchOptions options{"preflight", true};
-    auto fetched = fetch_configuration(host, *api, options);
-    if (!fetched.ok()) return fetched.status().with_context("unable to fetch the kubeadm-config ConfigMap");
-    cluster_ = std::move(*fetched);
-    cluster_->node = config.node;
-    if (config.control_plane) cluster_->local_endpoint = config.control_plane->local_endpoint;
-    return &*cluster_;
-  }
-
- private:
-  std::optional<client::ClusterAccess> access_;
-  std::optional<InitConfiguration> cluster_;
-};
-
 Status run_preflight(JoinData& data) {
   data.host.print("[preflight] Running pre-flight checks\n");
   TRY(run_checks(data.host, {root_check()}, data.ignored_checks));
   TRY(run_checks(data.host, join_checks(data.host, data.config), data.ignored_checks));
-  return data.cluster().status();
+  TRY(data.cluster().status());
+  return check_new_control_plane(data);
 }
 
 // A node of this name that is alive belongs to another host.
@@ -148,7 +114,10 @@ Workflow<JoinData> join_workflow() {
   kubelet.run = run_kubelet_start;
   Workflow<JoinData> workflow;
   workflow.phases.push_back(std::move(preflight));
+  workflow.phases.push_back(control_plane_prepare_phase());
+  workflow.phases.push_back(check_etcd_phase());
   workflow.phases.push_back(std::move(kubelet));
+  workflow.phases.push_back(control_plane_join_phase());
   return workflow;
 }
 
@@ -193,6 +162,24 @@ struct JoinFlags {
   std::vector<std::string> ignored_checks, skipped_phases;
   bool is_control_plane = false, dry_run = false;
 };
+
+constexpr char kWorkerText[] =
+    "\nThis node has joined the cluster:\n* Certificate signing request was sent to apiserver and a response was received.\n"
+    "* The Kubelet was informed of the new secure connection details.\n\nRun 'kubectl get nodes' on the control-plane to see this node join the cluster.\n\n";
+
+std::string control_plane_text(JoinData& data) {
+  auto cluster = data.cluster();
+  bool stacked = cluster.ok() && !(*cluster)->cluster.external_etcd;
+  return std::string("\nThis node has joined the cluster and a new control plane instance was created:\n\n"
+                     "* Certificate signing request was sent to apiserver and approval was received.\n"
+                     "* The Kubelet was informed of the new secure connection details.\n"
+                     "* Control plane label and taint were applied to the new node.\n"
+                     "* The Kubernetes control plane instances scaled up.\n") +
+         (stacked ? "* A new etcd member was added to the local/stacked etcd cluster." : "") +
+         "\n\nTo start administering your cluster from this node, you need to run the following as a regular user:\n\n"
+         "\tmkdir -p $HOME/.kube\n\tsudo cp -i " + kAdminConf + " $HOME/.kube/config\n\tsudo chown $(id -u):$(id -g) $HOME/.kube/config\n\n"
+         "Run 'kubectl get nodes' to see this node join the cluster.\n\n";
+}
 
 void add_flags(Flags& flags, JoinFlags& into) {
   flags.text(into.control_plane.local_endpoint.advertise_address, "apiserver-advertise-address",
@@ -253,8 +240,10 @@ Status prepare(Host& host, const JoinFlags& flags, const Invocation& invocation,
     TRY_ASSIGN(data.config, load_join_configuration(host, *text, false));
   }
   if (!flags.patches.empty()) data.config.patches_directory = flags.patches;
-  if (data.config.control_plane)
-    return Status::error("joining a further control plane is not supported by this version; join the host as a worker");
+  if (data.config.control_plane) {
+    const std::string& address = data.config.control_plane->local_endpoint.advertise_address;
+    if (!is_loopback(address) && !is_global_unicast(address)) return Status::error("cannot use " + quote(address) + " as the bind address for the API Server");
+  }
   TRY_ASSIGN(data.ignored_checks, ignored_checks(flags.ignored_checks, data.config.node.ignore_preflight_errors));
   if (!flags.node.name.empty()) data.config.node.name = flags.node.name;
   if (!flags.node.cri_socket.empty()) data.config.node.cri_socket = flags.node.cri_socket;
@@ -268,6 +257,26 @@ Status prepare(Host& host, const JoinFlags& flags, const Invocation& invocation,
 }
 
 }  // namespace
+
+Result<client::ClusterAccess*> JoinData::bootstrap_access() {
+  if (!access_) {
+    TRY_ASSIGN(access_, discover(host, config.discovery, [](const client::ClusterAccess& to) { return connect(to); }));
+  }
+  return &*access_;
+}
+
+Result<InitConfiguration*> JoinData::cluster() {
+  if (cluster_) return &*cluster_;
+  TRY_ASSIGN(client::ClusterAccess * access, bootstrap_access());
+  TRY_ASSIGN(std::unique_ptr<Api> api, connect(*access));
+  FetchOptions options{"preflight", true};
+  auto fetched = fetch_configuration(host, *api, options);
+  if (!fetched.ok()) return fetched.status().with_context("unable to fetch the kubeadm-config ConfigMap");
+  cluster_ = std::move(*fetched);
+  cluster_->node = config.node;
+  if (config.control_plane) cluster_->local_endpoint = config.control_plane->local_endpoint;
+  return &*cluster_;
+}
 
 void add_join(Command& root, Host& host) {
   auto flags = std::make_shared<JoinFlags>();
@@ -283,8 +292,7 @@ void add_join(Command& root, Host& host) {
     JoinData data(host);
     TRY(prepare(host, *flags, invocation, data));
     TRY(workflow->run(data, "", flags->skipped_phases.empty() ? data.config.skip_phases : flags->skipped_phases));
-    host.print("\nThis node has joined the cluster:\n* Certificate signing request was sent to apiserver and a response was received.\n"
-               "* The Kubelet was informed of the new secure connection details.\n\nRun 'kubectl get nodes' on the control-plane to see this node join the cluster.\n\n");
+    host.print(data.config.control_plane ? control_plane_text(data) : kWorkerText);
     return {};
   };
   workflow->bind(command, pool, [flags, workflow, &host](const std::string& path, const Invocation& invocation) -> Status {

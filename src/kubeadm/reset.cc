@@ -4,6 +4,7 @@
 
 #include "kubeadm/cluster_objects.h"
 #include "kubeadm/constants.h"
+#include "kubeadm/etcd_admin.h"
 #include "kubeadm/init_system.h"
 #include "kubeadm/kubeadm.h"
 #include "kubeadm/phases.h"
@@ -18,7 +19,7 @@ struct ResetData {
   explicit ResetData(Host& h) : host(h) {}
   Host& host;
   std::optional<InitConfiguration> config;     // of the cluster, when it answers
-  std::string certificates_dir, socket;
+  std::string certificates_dir, socket, kubeconfig;
   std::vector<std::string> ignored_checks;
   bool force = false, dry_run = false, cleanup_tmp = false;
 };
@@ -56,6 +57,20 @@ Result<std::string> etcd_data_dir(ResetData& data) {
   return Status::error("invalid etcd pod manifest");
 }
 
+// The last member stays: its data goes with it.
+Status leave_etcd(ResetData& data) {
+  TRY_ASSIGN(std::unique_ptr<Api> api, connect(data.kubeconfig));
+  TRY_ASSIGN(std::vector<std::string> endpoints, etcd_endpoints(data.host, *api));
+  TRY_ASSIGN(std::unique_ptr<EtcdAdmin> etcd, connect_etcd(endpoints, data.config->cluster.certificates_dir));
+  TRY_ASSIGN(std::vector<EtcdMember> members, etcd->list());
+  const std::string peer = "https://" + join_host_port(data.config->local_endpoint.advertise_address, std::to_string(kEtcdPeerPort));
+  for (const EtcdMember& member : members)
+    // A cluster that has just changed calls itself unhealthy for some seconds, and gives nobody up.
+    if (members.size() > 1 && contains(member.peer_urls, peer))
+      return retry(data.host, std::chrono::milliseconds(500), std::chrono::seconds(50), [&] { return etcd->remove(member.id); });
+  return {};
+}
+
 Status run_remove_etcd(ResetData& data) {
   auto dir = etcd_data_dir(data);
   if (!dir.ok() || dir->empty()) {
@@ -65,6 +80,11 @@ Status run_remove_etcd(ResetData& data) {
   if (data.dry_run) {
     data.host.print("[reset] Would remove the etcd member on this node from the etcd cluster\n[reset] Would delete contents of the etcd data directory: " + *dir + "\n");
     return {};
+  }
+  bool has_member = data.config && data.config->cluster.local_etcd && data.host.exists(std::string(kManifestsDir) + "/etcd.yaml");
+  if (has_member) {
+    if (Status left = leave_etcd(data); !left.ok())
+      data.host.warn("[reset] Failed to remove etcd member: " + std::string(left.message()) + ", please manually remove this etcd member using etcdctl");
   }
   auto names = data.host.exists(*dir) ? data.host.list_dir(*dir) : Result<std::vector<std::string>>(std::vector<std::string>());
   if (!data.config && (!names.ok() || names->empty())) return {};
@@ -214,6 +234,7 @@ Status prepare(Host& host, const ResetFlags& flags, const Invocation& invocation
   data.force = flags.force;
   data.dry_run = flags.dry_run;
   data.cleanup_tmp = flags.cleanup_tmp;
+  data.kubeconfig = flags.kubeconfig;
   std::vector<std::string> ignored;
   TRY(read_reset_configuration(host, flags, invocation, data, ignored));
   if (auto api = connect(flags.kubeconfig); api.ok()) {

@@ -15,11 +15,9 @@ export PATH=$KIT/bin:$PATH
 host=tests/lib/host.sh name=k8s-master ip=$HOSTS_NET.10
 normalize() { python3 tests/kubeadm/normalize.py "$1"; }
 mkdir -p "$OUT/bin-ours" "$OUT/bin-upstream"
-# crictl that finds its configuration, or it warns where upstream's kubeadm expects an answer.
-for whose in ours upstream; do
-  cp "$KIT/bin/crictl" "$OUT/bin-$whose/crictl"
-  printf 'runtime-endpoint: unix:///run/containerd/containerd.sock\nimage-endpoint: unix:///run/containerd/containerd.sock\n' > "$OUT/bin-$whose/crictl.yaml"
-done
+# crictl that finds a configuration, or it warns where upstream's kubeadm expects an answer.
+printf 'runtime-endpoint: unix:///run/containerd/containerd.sock\nimage-endpoint: unix:///run/containerd/containerd.sock\n' > "$OUT/crictl.yaml"
+export CRI_CONFIG_FILE=$OUT/crictl.yaml
 ln -sf "$KNARR" "$OUT/bin-ours/kubeadm"
 ln -sf "$KIT/bin/kubeadm" "$OUT/bin-upstream/kubeadm"
 

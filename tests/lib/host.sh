@@ -123,16 +123,19 @@ C
 down() {
   local dir=$1 name f p
   name=$(basename "$dir")
-  [ -f "$dir/holder" ] || return 0
+  [ -d "$dir" ] || return 0
   for p in $(ip netns pids "host-$name" 2> /dev/null); do kill "$p" 2> /dev/null || true; done
   sleep 1
   for p in $(ip netns pids "host-$name" 2> /dev/null); do kill -9 "$p" 2> /dev/null || true; done
   for f in /sys/fs/cgroup/*/host-"$name"; do
+    [ -d "$f" ] || continue
     find "$f" -name cgroup.procs -exec cat {} + 2> /dev/null | sort -u | while read -r p; do [ "$p" = 0 ] || kill -9 "$p" 2> /dev/null || true; done
     find "$f" -depth -type d -exec rmdir {} + 2> /dev/null || true
   done
   ip netns del "host-$name" 2> /dev/null || true
-  rm -rf "$dir" 2> /dev/null || { sleep 1; rm -rf "$dir"; }
+  # Mounts of what was just killed go a moment later.
+  for p in 1 2 3 4 5 6; do rm -rf "$dir" 2> /dev/null && return 0; sleep 1; done
+  rm -rf "$dir"
 }
 
 case ${1:-} in
