@@ -12,7 +12,6 @@ using api::core_v1::Pod;
 
 namespace {
 
-// Events of pods and status come in bursts; one round serves them all.
 constexpr Duration kBatchPeriod = std::chrono::milliseconds(20);
 constexpr Duration kFirstRetry = std::chrono::seconds(1), kMostRetry = std::chrono::minutes(1);
 constexpr int kWorkers = 5;
@@ -24,8 +23,9 @@ schema::LabelSelector selector_of(const BatchJob& job) {
 
 }  // namespace
 
-JobController::JobController(ContextPtr context)
+JobController::JobController(ContextPtr context, Duration batch_period)
     : context_(std::move(context)),
+      batch_period_(batch_period),
       jobs_(context_->informers.get<BatchJob>()),
       pods_(context_->informers.get<Pod>()),
       queue_(context_->make_queue("job", kFirstRetry, kMostRetry)),
@@ -49,7 +49,7 @@ void JobController::tell(const BatchJob& job, std::string type, std::string reas
   events_->event(client::reference_to(job), std::move(type), std::move(reason), std::move(message));
 }
 
-void JobController::enqueue_soon(const std::string& key) { queue_->add_after(key, kBatchPeriod); }
+void JobController::enqueue_soon(const std::string& key) { queue_->add_after(key, batch_period_); }
 
 void JobController::forget(const std::string& key) {
   expectations_.forget(key);
@@ -167,6 +167,6 @@ Task<Status> JobController::release_orphan(std::string key) {
   co_return status.code() == 404 ? Status() : status;
 }
 
-void start_job(const ContextPtr& context) { std::make_shared<JobController>(context)->start(); }
+void start_job(const ContextPtr& context) { std::make_shared<JobController>(context, kBatchPeriod)->start(); }
 
 }  // namespace knarr::controller

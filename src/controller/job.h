@@ -15,7 +15,8 @@ namespace knarr::controller {
 
 class JobController : public std::enable_shared_from_this<JobController> {
  public:
-  explicit JobController(ContextPtr context);
+  // `batch_period`: events of pods and status come in bursts; one round after this time serves them all.
+  JobController(ContextPtr context, Duration batch_period);
   void start();
 
  private:
@@ -67,6 +68,7 @@ class JobController : public std::enable_shared_from_this<JobController> {
   static std::string key_of(const api::core_v1::Pod& pod) { return pod.metadata.namespace_.str() + "/" + pod.metadata.name.str(); }
 
   ContextPtr context_;
+  const Duration batch_period_;
   client::Informer<BatchJob> jobs_;
   client::Informer<api::core_v1::Pod> pods_;
   std::shared_ptr<client::WorkQueue> queue_;    // of Jobs
