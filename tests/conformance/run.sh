@@ -26,7 +26,7 @@ finish() {
 trap finish EXIT
 
 if [ -z "${KUBECONFIG:-}" ]; then
-  "$build/bin/knarr" up --data-dir "$work/data" --listen 127.0.0.1:16443 --kubelet-port 10350 > "$work/up.log" 2>&1 &
+  "$build/bin/knarr" up --data-dir "$work/data" --listen 0.0.0.0:16443 --kubelet-port 10350 > "$work/up.log" 2>&1 &
   pid=$!
   for _ in $(seq 300); do
     grep -q '^ready in' "$work/up.log" && break
