@@ -5,6 +5,7 @@
 # tests/kubeadm/differences.txt lists with a reason do not count. Ends with "N compared, N differ". Upstream's kubelet and images serve both.
 # Needs root, containerd, openssl and $KNARR_KIT with bin/ and images/ (exit 77 where there are none).
 set -uo pipefail
+unset KUBECONFIG
 cd "$(dirname "$0")/../.."
 BUILD=${1:-build} OUT=${2:-$(mktemp -d /tmp/knarr-compare.XXXXXX)}
 KIT=${KNARR_KIT:-/var/cache/knarr-kit/v1.28.4}

@@ -4,6 +4,7 @@
 # (ours, ours). Refused first: a wrong token, a wrong hash, none at all. Ends with "N passed, N failed". Upstream's kubelet serves both; images are those
 # of $KNARR_KIT, or of IMAGES (a folder of archives). Needs root, containerd and $KNARR_KIT (exit 77 where there are none).
 set -uo pipefail
+unset KUBECONFIG
 cd "$(dirname "$0")/../.."
 BUILD=${1:-build} plane=${2:-ours} worker=${3:-ours}
 KIT=${KNARR_KIT:-/var/cache/knarr-kit/v1.28.4}
