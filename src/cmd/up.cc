@@ -139,6 +139,8 @@ class Cluster {
     if (options_.kubeconfig.empty()) options_.kubeconfig = options_.data_dir + "/kubeconfig";
     if (options_.node_name.empty()) options_.node_name = host_name();
     if (options_.node_ip.empty()) options_.node_ip = first_address();
+    if (options_.node_ip.starts_with("127."))
+      return Status::error("this host has no address but loopback, which pods cannot reach; bring an interface up, or name one with --node-ip");
     TRY(make_dirs(options_.data_dir, 0711));
     if (!options_.log_to_stderr) TRY(set_log_file(options_.data_dir + "/knarr.log"));
     ClusterFilesOptions files;
