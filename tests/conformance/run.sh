@@ -17,6 +17,8 @@ export KNARR_KIT=${KNARR_KIT:-/var/cache/knarr-kit/v1.28.4}
 export PATH=$KNARR_KIT/bin:$PATH
 work=$(mktemp -d /tmp/knarr-conformance.XXXXXX)
 report=${REPORT:-$work/report}
+# A report of an earlier run in the same folder would be recorded as this one's.
+rm -rf "$report/parallel" "$report/serial"
 mkdir -p "$report"
 pid=
 finish() {
