@@ -36,6 +36,20 @@ TEST(FieldSet, TextIsUpstreams) {
     EXPECT_FALSE(FieldSet::parse(bad).ok()) << bad;
 }
 
+TEST(FieldSet, OrderOfElements) {
+  auto key = [](std::string_view text) { return PathElement{PathElement::kKey, std::string(text)}; };
+  const std::pair<std::string_view, std::string_view> ascending[] = {
+      {R"({"name":"a"})", R"({"name":"ab"})"},           {R"({"name":"a"})", R"({"name":"b"})"},
+      {R"({"name":"a!"})", R"({"name":"a\""})"},         {R"({"name":"\n"})", R"({"name":"a"})"},
+      {R"({"port":9,"protocol":"UDP"})", R"({"port":10,"protocol":"TCP"})"}, {R"({"port":80,"protocol":"TCP"})", R"({"port":80,"protocol":"UDP"})"},
+  };
+  for (const auto& [less, more] : ascending) {
+    EXPECT_LT(compare(key(less), key(more)), 0) << less;
+    EXPECT_GT(compare(key(more), key(less)), 0) << less;
+  }
+  EXPECT_LT(compare(field_element("z"), key(R"({"a":1})")), 0);
+}
+
 TEST(FieldSet, Algebra) {
   FieldSet a = field_set({"spec.replicas", "spec.template", "spec.template.metadata", "status"}), b = field_set({"spec.template", "status.phase"});
   EXPECT_EQ(a.unite(b), field_set({"spec.replicas", "spec.template", "spec.template.metadata", "status", "status.phase"}));

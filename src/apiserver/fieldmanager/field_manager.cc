@@ -137,11 +137,15 @@ const schema::Resource* FieldManager::version(std::string_view api_version) cons
 }
 
 json::Value FieldManager::tree(const schema::Resource& version, const schema::Object& object) const {
-  schema::Object copy = &version == &stored_ ? object : convert(stored_, version, object.data());
-  metadata_of(copy.type(), copy.data()).managed_fields.reset();
   schema::KindInfo kind{version.group, version.version, version.kind, version.api_version, version.type};
   std::string text;
-  schema::encode_json(text, copy.type(), copy.data(), &kind);
+  if (&version == &stored_ && metadata_of(object.type(), object.data()).managed_fields.empty()) {
+    schema::encode_json(text, object.type(), object.data(), &kind);
+  } else {
+    schema::Object copy = &version == &stored_ ? object : convert(stored_, version, object.data());
+    metadata_of(copy.type(), copy.data()).managed_fields.reset();
+    schema::encode_json(text, copy.type(), copy.data(), &kind);
+  }
   auto parsed = json::parse(text);
   return parsed.ok() ? std::move(*parsed) : json::Value::object();
 }
