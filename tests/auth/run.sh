@@ -12,15 +12,5 @@ if [ ! -d "$OIDC_PACKAGES/node_modules" ]; then
   mkdir -p "$OIDC_PACKAGES"
   cp tests/auth/oidc/package.json "$OIDC_PACKAGES/" && (cd "$OIDC_PACKAGES" && npm install --no-audit --no-fund --silent) || exit 1
 fi
-passed=0 failed=0
-for script in tests/auth/${2:-[0-9][0-9]}-*.sh; do
-  echo "== $(sed -n '3s/^# //p' "$script")"
-  output=$(timeout 300 tests/lib/sandbox.sh auth "$script" 2>&1)
-  status=$?
-  echo "$output"
-  counts=$(grep -oE '^[0-9]+ passed, [0-9]+ failed$' <<< "$output" | tail -1)
-  passed=$((passed + $(cut -d' ' -f1 <<< "${counts:-0 x 0}"))) failed=$((failed + $(cut -d' ' -f3 <<< "${counts:-0 x 0}")))
-  if [ $status != 0 ] && { [ -z "$counts" ] || [ "$(cut -d' ' -f3 <<< "$counts")" = 0 ]; }; then failed=$((failed + 1)); echo "FAIL $script: exit status $status"; fi
-done
-echo "$passed passed, $failed failed"
-[ $failed = 0 ] && [ $passed -gt 0 ]
+source tests/lib/run_scripts.sh
+run_scripts tests/auth "${2:-}"
