@@ -101,24 +101,17 @@ std::string kind_text(std::string_view api_version, std::string_view kind) {
 // An object's trees by version, made when asked for.
 class FieldManager::Versions {
  public:
-  Versions(const FieldManager& manager, const schema::Object& object) : manager_(manager), object_(&object) {}
-  // Starts from a tree of the asked version.
-  Versions(const FieldManager& manager, json::Value tree) : manager_(manager) { trees_.emplace(&manager.asked_, std::move(tree)); }
+  Versions(const FieldManager& manager, const schema::Object& object) : manager_(manager), object_(object) {}
 
-  Result<const json::Value*> at(const schema::Resource& version) {
-    if (auto found = trees_.find(&version); found != trees_.end()) return &found->second;
-    if (object_ == nullptr) {
-      TRY_ASSIGN(schema::Object asked, manager_.from_tree(trees_.at(&manager_.asked_)));
-      made_ = convert(manager_.asked_, manager_.stored_, asked.data());
-      object_ = &*made_;
-    }
-    return &trees_.emplace(&version, manager_.tree(version, *object_)).first->second;
+  const json::Value& at(const schema::Resource& version) {
+    auto found = trees_.find(&version);
+    if (found == trees_.end()) found = trees_.emplace(&version, manager_.tree(version, object_)).first;
+    return found->second;
   }
 
  private:
   const FieldManager& manager_;
-  const schema::Object* object_ = nullptr;
-  std::optional<schema::Object> made_;
+  const schema::Object& object_;
   std::map<const schema::Resource*, json::Value> trees_;
 };
 
@@ -171,9 +164,7 @@ ManagedFields FieldManager::updated(const schema::Object& live, const schema::Ob
   auto changes_at = [&](const schema::Resource& at) -> Result<const FieldChanges*> {
     auto found = changes.find(at.api_version);
     if (found == changes.end()) {
-      TRY_ASSIGN(const json::Value* old_tree, before.at(at));
-      TRY_ASSIGN(const json::Value* new_tree, after.at(at));
-      TRY_ASSIGN(FieldChanges made, schema::compare_fields(*at.type, *old_tree, *new_tree));
+      TRY_ASSIGN(FieldChanges made, schema::compare_fields(*at.type, before.at(at), after.at(at)));
       found = changes.emplace(at.api_version, without(std::move(made), reset)).first;
     }
     return &found->second;
@@ -276,11 +267,11 @@ Result<json::Value> prune(const schema::Type& type, const json::Value& merged, c
 }  // namespace
 
 Result<FieldManager::Outcome> FieldManager::merge(const schema::Object& live, const json::Value& applied, ManagedFields managed, std::string_view manager,
-                                                  bool force, FieldSet* conflict_paths) const {
+                                                  bool force) const {
   FieldSet reset = reset_fields();
   Versions before(*this, live);
-  TRY_ASSIGN(const json::Value* live_tree, before.at(asked_));
-  auto merged = schema::merge_documents(*asked_.type, *live_tree, applied);
+  const json::Value& live_tree = before.at(asked_);
+  auto merged = schema::merge_documents(*asked_.type, live_tree, applied);
   if (!merged.ok()) return Status::make(500, "", "failed to merge config: " + std::string(merged.status().message()));
   Outcome outcome;
   outcome.tree = std::move(*merged);
@@ -294,6 +285,7 @@ Result<FieldManager::Outcome> FieldManager::merge(const schema::Object& live, co
   std::optional<FieldOwner> last;
   if (const FieldOwner* found = managed.find(self)) last = *found;
   managed.erase(self);
+  // An applier that comes back with another version of the kind takes nothing away that once; upstream converts its last set.
   if (last.has_value() && !last->fields.empty() && last->api_version == asked_.api_version) {
     FieldSet owned = self.fields;
     for (const FieldOwner& owner : managed.owners)
@@ -313,27 +305,23 @@ Result<FieldManager::Outcome> FieldManager::merge(const schema::Object& live, co
       owner.fields = FieldSet();
       continue;
     }
-    TRY_ASSIGN(const json::Value* old_tree, before.at(*at));
-    TRY_ASSIGN(const json::Value* new_tree, after.at(*at));
-    TRY_ASSIGN(FieldChanges changes, schema::compare_fields(*at->type, *old_tree, *new_tree));
+    TRY_ASSIGN(FieldChanges changes, schema::compare_fields(*at->type, before.at(*at), after.at(*at)));
     changes = without(std::move(changes), reset);
     FieldSet taken = owner.fields.intersect(changes.modified.unite(changes.added));
     std::string name = owner.to_string();
     taken.for_each([&](std::span<const schema::PathElement> path) {
       conflicts.push_back({name, schema::FieldPath(path.begin(), path.end())});
-      conflict_paths->insert(path);
     });
     owner.fields = owner.fields.subtract(taken).subtract(changes.removed);
   }
   if (!force && !conflicts.empty()) {
     // kubectl moving on from client-side apply: what its annotation proves to be its own is no conflict.
-    FieldSet allowed = manager == "kubectl" ? allowed_by_last_applied(*live_tree) : FieldSet();
+    FieldSet allowed = manager == "kubectl" ? allowed_by_last_applied(live_tree) : FieldSet();
     std::erase_if(conflicts, [&allowed](const Conflict& conflict) { return allowed.has(conflict.path); });
     if (!conflicts.empty()) return conflict_status(conflicts);
   }
   managed.erase_empty();
-  TRY_ASSIGN(const json::Value* new_tree, after.at(asked_));
-  TRY_ASSIGN(FieldChanges changes, schema::compare_fields(*asked_.type, *live_tree, *new_tree));
+  TRY_ASSIGN(FieldChanges changes, schema::compare_fields(*asked_.type, live_tree, after.at(asked_)));
   outcome.unchanged = without(std::move(changes), reset).none();
   self.fields = self.fields.subtract(stripped_fields());
   if (!outcome.unchanged) {
@@ -366,8 +354,7 @@ Result<schema::Object> FieldManager::apply(const schema::Object* live, const jso
     managed = updated(schema::Object(*stored_.type), base, {}, kBeforeFirstApply, &unchanged, &failure);
     if (!failure.ok()) return Status::make(500, "", "failed to create manager for existing fields: " + std::string(failure.message()));
   }
-  FieldSet conflict_paths;
-  TRY_ASSIGN(Outcome outcome, merge(base, applied, std::move(managed), manager, force, &conflict_paths));
+  TRY_ASSIGN(Outcome outcome, merge(base, applied, std::move(managed), manager, force));
   if (manager == "kubectl" && !outcome.tree.at({"metadata", "annotations", kLastApplied}).as_string().empty()) {
     json::Value stated = applied;
     if (json::Value* annotations = stated["metadata"].find("annotations")) annotations->erase(kLastApplied);

@@ -35,8 +35,7 @@ class FieldManager {
   struct Outcome;
   ManagedFields updated(const schema::Object& live, const schema::Object& object, ManagedFields managed, std::string_view manager,
                         bool* unchanged, Status* failure) const;
-  Result<Outcome> merge(const schema::Object& live, const json::Value& applied, ManagedFields managed, std::string_view manager, bool force,
-                        schema::FieldSet* conflict_paths) const;
+  Result<Outcome> merge(const schema::Object& live, const json::Value& applied, ManagedFields managed, std::string_view manager, bool force) const;
   const schema::Resource* version(std::string_view api_version) const;
   json::Value tree(const schema::Resource& version, const schema::Object& object) const;
   Result<schema::Object> from_tree(const json::Value& tree) const;
