@@ -189,7 +189,7 @@ class ServerTest : public testing::Test {
 };
 
 TEST_F(ServerTest, ForwardsOnceAndKeepsTheAnswer) {
-  start();
+  ASSERT_NO_FATAL_FAILURE(start());
   for (int i = 0; i < 3; ++i) {
     auto answer = udp(query_for("Www.example"));
     ASSERT_TRUE(answer.ok()) << answer.status().message();
@@ -206,7 +206,7 @@ TEST_F(ServerTest, ForwardsOnceAndKeepsTheAnswer) {
 
 TEST_F(ServerTest, CutsWhatIsTooLongForADatagram) {
   extra_records_ = 100;
-  start();
+  ASSERT_NO_FATAL_FAILURE(start());
   auto cut = udp(query_for("www.example"));
   ASSERT_TRUE(cut.ok());
   EXPECT_TRUE(cut->truncated);

@@ -19,6 +19,8 @@ constexpr size_t kMaxPending = 10000;     // questions that wait for other serve
 constexpr size_t kMaxConnections = 1000;
 constexpr size_t kMaxTcpMessage = 65535, kMinUdpMessage = 512;
 constexpr Duration kIdle = 10s;           // of a connection
+// With port 0 the kernel picks a free UDP port, which somebody's TCP connection may have.
+constexpr int kMaxPortAttempts = 16;
 
 }  // namespace
 
@@ -165,9 +167,20 @@ Server::Server(Executor executor, Router router, Metrics& metrics, const Clock& 
 Server::~Server() { stop(); }
 
 Result<uint16_t> Server::listen(const std::string& address) {
-  TRY_ASSIGN(auto udp, net::make_udp_server(impl_->executor, address));
-  uint16_t port = udp->port();
-  TRY_ASSIGN(int fd, net::listen_socket(address.substr(0, address.rfind(':') + 1) + std::to_string(port)));
+  const size_t colon = address.rfind(':');
+  const bool any_port = colon != std::string::npos && std::string_view(address).substr(colon + 1) == "0";
+  std::unique_ptr<net::UdpServer> udp;
+  int fd = -1;
+  for (int attempt = 0; fd < 0; ++attempt) {
+    TRY_ASSIGN(udp, net::make_udp_server(impl_->executor, address));
+    auto tcp = net::listen_socket(address.substr(0, colon + 1) + std::to_string(udp->port()));
+    if (tcp.ok()) {
+      fd = *tcp;
+    } else if (!any_port || attempt == kMaxPortAttempts) {
+      return tcp.status();
+    }
+  }
+  const uint16_t port = udp->port();
   impl_->tcp.push_back(std::make_unique<net::Acceptor>(impl_->executor, fd));
   impl_->udp.push_back(std::move(udp));
   spawn(impl_->executor, Impl::serve_udp(impl_, impl_->udp.back().get()));
