@@ -53,7 +53,7 @@ class JsonEncoder {
         continue;
       }
       if (field.shape == Shape::kPlain) {
-        if ((field.flags & kOmitEmpty) && is_empty(field.kind, at)) continue;
+        if ((field.flags & kOmitEmpty) && is_empty_value(field.kind, at)) continue;
         if (field.name == 0 && (type.flags & kPreserveUnknown)) {
           unknown_members(*static_cast<const Raw*>(at), first);
           continue;
@@ -123,32 +123,6 @@ class JsonEncoder {
       value(kind, inner, entry + kMapValueOffset);
     }
     out_ += '}';
-  }
-
-  // Go's omitempty: structs are never empty, and to Go times, quantities and raw values are
-  // structs.
-  static bool is_empty(Kind kind, const void* at) {
-    switch (kind) {
-      case Kind::kBool:
-        return !*static_cast<const bool*>(at);
-      case Kind::kInt32:
-      case Kind::kUint32:
-        return *static_cast<const uint32_t*>(at) == 0;
-      case Kind::kInt64:
-      case Kind::kUint64:
-        return *static_cast<const uint64_t*>(at) == 0;
-      case Kind::kFloat:
-        return *static_cast<const float*>(at) == 0;
-      case Kind::kDouble:
-        return *static_cast<const double*>(at) == 0;
-      case Kind::kString:
-      case Kind::kBytes:
-        return static_cast<const Str*>(at)->empty();
-      case Kind::kStringList:
-        return static_cast<const List<Str>*>(at)->empty();
-      default:
-        return false;
-    }
   }
 
   void value(Kind kind, const Type* inner, const void* at) {

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "schema/json.h"
+#include "schema/json_reader.h"
 
 namespace knarr::schema {
 namespace {
@@ -65,11 +66,11 @@ int compare_texts(std::string_view a, std::string_view b) {
 }
 
 bool before(const PathElement& a, const PathElement& b) { return compare(a, b) < 0; }
-bool child_before(const FieldSet::Child& a, const FieldSet::Child& b) { return before(a.first, b.first); }
+bool child_before(const FieldSet::Child& a, const FieldSet::Child& b) { return before(a.element, b.element); }
 
 // Both lists in step: both(x, y) for what is in both, left(x) and right(y) for the rest.
 template <class T, class Key, class Left, class Both, class Right>
-void zip(const std::vector<T>& a, const std::vector<T>& b, Key key, Left left, Both both, Right right) {
+void zip(std::span<const T> a, std::span<const T> b, Key key, Left left, Both both, Right right) {
   size_t i = 0, j = 0;
   while (i < a.size() || j < b.size()) {
     int order = i == a.size() ? 1 : j == b.size() ? -1 : compare(key(a[i]), key(b[j]));
@@ -83,52 +84,90 @@ void zip(const std::vector<T>& a, const std::vector<T>& b, Key key, Left left, B
   }
 }
 constexpr auto kSelf = [](const PathElement& element) -> const PathElement& { return element; };
-constexpr auto kFirst = [](const FieldSet::Child& child) -> const PathElement& { return child.first; };
+constexpr auto kElement = [](const FieldSet::Child& child) -> const PathElement& { return child.element; };
 constexpr auto kIgnore = [](const auto&) {};
 
-void add_child(FieldSet& set, const PathElement& element, FieldSet child) {
-  if (!child.empty()) set.children.emplace_back(element, std::move(child));
+// Whether the text is how we write an item's keys: {"name":"x","port":80}, names ascending, nothing that could be written in two ways.
+bool is_canonical(std::string_view text) {
+  std::string_view last;
+  auto string = [&text](std::string_view* out) {
+    if (!text.starts_with('"')) return false;
+    size_t end = 1;
+    while (end < text.size() && text[end] != '"' && text[end] != '\\' && static_cast<int8_t>(text[end]) >= 0x20) ++end;
+    if (end >= text.size() || text[end] != '"') return false;
+    *out = text.substr(1, end - 1);
+    text.remove_prefix(end + 1);
+    return true;
+  };
+  auto eat = [&text](char c) {
+    if (!text.starts_with(c)) return false;
+    text.remove_prefix(1);
+    return true;
+  };
+  if (!eat('{')) return false;
+  for (bool first = true; first || eat(','); first = false) {
+    std::string_view name, value;
+    if (!string(&name) || name <= last || !eat(':')) return false;
+    last = name;
+    if (string(&value)) continue;
+    size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+    if (digits == 0 || digits > 15 || (digits > 1 && text[0] == '0')) return false;
+    text.remove_prefix(digits);
+  }
+  return text == "}";
 }
 
-std::string element_key(const PathElement& element) { return std::string(1, element.kind) + ":" + element.text; }
-
-Result<PathElement> parse_element(std::string_view key) {
-  Status bad = Status::make(400, "BadRequest", "invalid path element " + json::to_string(json::Value(key)));
-  if (key.size() < 2 || key[1] != ':') return bad;
-  PathElement element{static_cast<PathElement::Kind>(key[0]), std::string(key.substr(2))};
-  switch (element.kind) {
-    case PathElement::kField: return element;
+// `key` need not outlive the element.
+Result<PathElement> parse_element(std::string_view key, Arena& arena) {
+  auto bad = [key] { return Status::make(400, "BadRequest", "invalid path element " + json::to_string(json::Value(key))); };
+  if (key.size() < 2 || key[1] != ':') return bad();
+  const auto kind = static_cast<PathElement::Kind>(key[0]);
+  std::string_view text = key.substr(2);
+  switch (kind) {
+    case PathElement::kField: return PathElement{kind, arena.copy(text)};
     case PathElement::kIndex: {
       int index = 0;
-      auto [end, error] = std::from_chars(element.text.data(), element.text.data() + element.text.size(), index);
-      if (error != std::errc() || end != element.text.data() + element.text.size()) return bad;
-      return element;
+      auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
+      if (error != std::errc() || end != text.data() + text.size()) return bad();
+      return PathElement{kind, arena.copy(text)};
     }
     case PathElement::kKey:
     case PathElement::kValue: {
+      if (kind == PathElement::kKey && is_canonical(text)) return PathElement{kind, arena.copy(text)};
       // Written anew, so that equal elements have equal texts.
-      auto parsed = json::parse(element.text);
-      if (!parsed.ok() || (element.kind == PathElement::kKey && (!parsed->is_object() || parsed->members().empty()))) return bad;
-      element.text.clear();
-      json::write(element.text, *parsed, true);
-      return element;
+      auto parsed = json::parse(text);
+      if (!parsed.ok() || (kind == PathElement::kKey && (!parsed->is_object() || parsed->members().empty()))) return bad();
+      std::string written;
+      json::write(written, *parsed, true);
+      return PathElement{kind, arena.copy(written)};
     }
   }
-  return bad;
+  return bad();
 }
 
-Status parse_into(const json::Value& object, FieldSet& set) {
-  if (!object.is_object()) return Status::make(400, "BadRequest", "fields must be objects");
-  for (const auto& [key, value] : object.members()) {
-    if (key == ".") continue;
-    TRY_ASSIGN(PathElement element, parse_element(key));
-    FieldSet child;
-    TRY(parse_into(value, child));
-    if (value.members().empty() || value.find(".") != nullptr) set.members.push_back(element);
-    add_child(set, element, std::move(child));
+// *is_member: the path that ends here is of the set above. Depth is bounded, because this recurses.
+Result<FieldSet> parse_node(JsonReader& reader, int depth, bool* is_member, Arena& arena) {
+  constexpr int kMaxDepth = 1000;
+  if (reader.peek() != '{' || depth > kMaxDepth) return Status::make(400, "BadRequest", "fields must be objects");
+  reader.begin_object();
+  FieldSetBuilder builder;
+  bool dot = false, any = false;
+  for (std::string_view key; reader.next_key(key);) {
+    any = true;
+    if (key == ".") {
+      dot = true;
+      reader.skip_value();
+      continue;
+    }
+    TRY_ASSIGN(PathElement element, parse_element(key, arena));
+    bool ends = false;
+    TRY_ASSIGN(FieldSet below, parse_node(reader, depth + 1, &ends, arena));
+    if (ends) builder.add(element);
+    builder.add(element, below);
   }
-  set.sort();
-  return {};
+  if (reader.failed()) return reader.status();
+  *is_member = dot || !any;
+  return builder.build(arena);
 }
 
 void visit_all(const FieldSet& set, FieldPath& path, const std::function<void(std::span<const PathElement>)>& visit) {
@@ -147,26 +186,29 @@ void visit_all(const FieldSet& set, FieldPath& path, const std::function<void(st
 void write_object(std::string& out, const FieldSet& set, bool is_member) {
   out += '{';
   bool first = true;
-  auto key = [&](std::string_view text) {
+  auto key = [&](const PathElement& element) {
     if (!first) out += ',';
     first = false;
-    json::write_string(out, text);
+    const size_t quote = out.size();
+    json::write_string(out, element.text);
+    const char prefix[] = {element.kind, ':'};
+    out.insert(quote + 1, prefix, sizeof prefix);
     out += ':';
   };
   if (is_member) {
-    key(".");
-    out += "{}";
+    out += "\".\":{}";
+    first = false;
   }
   size_t i = 0, j = 0;
   while (i < set.members.size() || j < set.children.size()) {
-    int order = i == set.members.size() ? 1 : j == set.children.size() ? -1 : compare(set.members[i], set.children[j].first);
+    int order = i == set.members.size() ? 1 : j == set.children.size() ? -1 : compare(set.members[i], set.children[j].element);
     if (order < 0) {
-      key(element_key(set.members[i++]));
+      key(set.members[i++]);
       out += "{}";
       continue;
     }
-    key(element_key(set.children[j].first));
-    write_object(out, set.children[j].second, order == 0);
+    key(set.children[j].element);
+    write_object(out, set.children[j].set, order == 0);
     if (order == 0) ++i;
     ++j;
   }
@@ -183,9 +225,9 @@ int compare(const PathElement& a, const PathElement& b) {
 
 std::string PathElement::to_string() const {
   switch (kind) {
-    case kField: return "." + text;
-    case kIndex: return "[" + text + "]";
-    case kValue: return "[=" + text + "]";
+    case kField: return "." + std::string(text);
+    case kIndex: return "[" + std::string(text) + "]";
+    case kValue: return "[=" + std::string(text) + "]";
     case kKey: break;
   }
   auto keys = json::parse(text);
@@ -204,8 +246,8 @@ std::string path_text(std::span<const PathElement> path) {
 bool FieldSet::has_member(const PathElement& element) const { return std::binary_search(members.begin(), members.end(), element, before); }
 
 const FieldSet* FieldSet::child(const PathElement& element) const {
-  auto at = std::lower_bound(children.begin(), children.end(), element, [](const Child& child, const PathElement& e) { return before(child.first, e); });
-  return at == children.end() || compare(at->first, element) != 0 ? nullptr : &at->second;
+  auto at = std::lower_bound(children.begin(), children.end(), element, [](const Child& child, const PathElement& e) { return before(child.element, e); });
+  return at == children.end() || compare(at->element, element) != 0 ? nullptr : &at->set;
 }
 
 bool FieldSet::has(std::span<const PathElement> path) const {
@@ -215,55 +257,52 @@ bool FieldSet::has(std::span<const PathElement> path) const {
   return below != nullptr && below->has(path.subspan(1));
 }
 
-void FieldSet::insert(std::span<const PathElement> path) {
-  if (path.empty()) return;
-  if (path.size() == 1) {
-    auto at = std::lower_bound(members.begin(), members.end(), path[0], before);
-    if (at == members.end() || compare(*at, path[0]) != 0) members.insert(at, path[0]);
-    return;
-  }
-  auto at = std::lower_bound(children.begin(), children.end(), path[0], [](const Child& child, const PathElement& e) { return before(child.first, e); });
-  if (at == children.end() || compare(at->first, path[0]) != 0) at = children.emplace(at, path[0], FieldSet());
-  at->second.insert(path.subspan(1));
+bool operator==(const FieldSet& a, const FieldSet& b) {
+  return std::ranges::equal(a.members, b.members) &&
+         std::ranges::equal(a.children, b.children, [](const FieldSet::Child& x, const FieldSet::Child& y) { return x.element == y.element && x.set == y.set; });
 }
 
-FieldSet FieldSet::unite(const FieldSet& other) const {
-  FieldSet out;
-  auto keep = [&out](const PathElement& element) { out.members.push_back(element); };
+FieldSet FieldSet::unite(const FieldSet& other, Arena& arena) const {
+  if (other.empty()) return *this;
+  if (empty()) return other;
+  FieldSetBuilder out;
+  auto keep = [&out](const PathElement& element) { out.add(element); };
   zip(members, other.members, kSelf, keep, [&](const PathElement& element, const PathElement&) { keep(element); }, keep);
-  auto keep_child = [&out](const Child& child) { out.children.push_back(child); };
-  zip(children, other.children, kFirst, keep_child, [&out](const Child& a, const Child& b) { add_child(out, a.first, a.second.unite(b.second)); },
-      keep_child);
-  return out;
+  auto keep_child = [&out](const Child& child) { out.add(child.element, child.set); };
+  zip(children, other.children, kElement, keep_child,
+      [&](const Child& a, const Child& b) { out.add(a.element, a.set.unite(b.set, arena)); }, keep_child);
+  return out.build(arena);
 }
 
-FieldSet FieldSet::intersect(const FieldSet& other) const {
-  FieldSet out;
-  zip(members, other.members, kSelf, kIgnore, [&out](const PathElement& element, const PathElement&) { out.members.push_back(element); }, kIgnore);
-  zip(children, other.children, kFirst, kIgnore, [&out](const Child& a, const Child& b) { add_child(out, a.first, a.second.intersect(b.second)); },
-      kIgnore);
-  return out;
+FieldSet FieldSet::intersect(const FieldSet& other, Arena& arena) const {
+  FieldSetBuilder out;
+  zip(members, other.members, kSelf, kIgnore, [&out](const PathElement& element, const PathElement&) { out.add(element); }, kIgnore);
+  zip(children, other.children, kElement, kIgnore,
+      [&](const Child& a, const Child& b) { out.add(a.element, a.set.intersect(b.set, arena)); }, kIgnore);
+  return out.build(arena);
 }
 
-FieldSet FieldSet::subtract(const FieldSet& other) const {
-  FieldSet out;
-  zip(members, other.members, kSelf, [&out](const PathElement& element) { out.members.push_back(element); },
+FieldSet FieldSet::subtract(const FieldSet& other, Arena& arena) const {
+  if (other.empty()) return *this;
+  FieldSetBuilder out;
+  zip(members, other.members, kSelf, [&out](const PathElement& element) { out.add(element); },
       [](const PathElement&, const PathElement&) {}, kIgnore);
-  zip(children, other.children, kFirst, [&out](const Child& child) { out.children.push_back(child); },
-      [&out](const Child& a, const Child& b) { add_child(out, a.first, a.second.subtract(b.second)); }, kIgnore);
-  return out;
+  zip(children, other.children, kElement, [&out](const Child& child) { out.add(child.element, child.set); },
+      [&](const Child& a, const Child& b) { out.add(a.element, a.set.subtract(b.set, arena)); }, kIgnore);
+  return out.build(arena);
 }
 
-FieldSet FieldSet::subtract_trees(const FieldSet& other) const {
-  FieldSet out;
-  zip(members, other.members, kSelf, [&out](const PathElement& element) { out.members.push_back(element); },
+FieldSet FieldSet::subtract_trees(const FieldSet& other, Arena& arena) const {
+  if (other.empty()) return *this;
+  FieldSetBuilder out;
+  zip(members, other.members, kSelf, [&out](const PathElement& element) { out.add(element); },
       [](const PathElement&, const PathElement&) {}, kIgnore);
-  for (const auto& [element, child] : children) {
+  for (const auto& [element, below] : children) {
     if (other.has_member(element)) continue;
-    const FieldSet* below = other.child(element);
-    add_child(out, element, below == nullptr ? child : child.subtract_trees(*below));
+    const FieldSet* without = other.child(element);
+    out.add(element, without == nullptr ? below : below.subtract_trees(*without, arena));
   }
-  return out;
+  return out.build(arena);
 }
 
 void FieldSet::for_each(const std::function<void(std::span<const PathElement>)>& visit) const {
@@ -271,22 +310,27 @@ void FieldSet::for_each(const std::function<void(std::span<const PathElement>)>&
   visit_all(*this, path, visit);
 }
 
-void FieldSet::sort() {
-  std::sort(members.begin(), members.end(), before);
-  members.erase(std::unique(members.begin(), members.end()), members.end());
-  std::sort(children.begin(), children.end(), child_before);
-}
-
-Result<FieldSet> FieldSet::parse(std::string_view text) {
-  TRY_ASSIGN(json::Value value, json::parse(text));
-  FieldSet set;
-  TRY(parse_into(value, set));
+Result<FieldSet> FieldSet::parse(std::string_view text, Arena& arena) {
+  JsonReader reader(text);
+  bool is_member = false;
+  TRY_ASSIGN(FieldSet set, parse_node(reader, 0, &is_member, arena));
+  if (!reader.finish()) return reader.status();
   return set;
 }
 
 void FieldSet::write(std::string& out) const { write_object(out, *this, false); }
 
-FieldSet field_set(std::initializer_list<std::string_view> dotted_paths) {
+FieldSet FieldSetBuilder::build(Arena& arena) {
+  FieldSet set;
+  if (!std::is_sorted(members_.begin(), members_.end(), before)) std::sort(members_.begin(), members_.end(), before);
+  members_.erase(std::unique(members_.begin(), members_.end()), members_.end());
+  if (!std::is_sorted(children_.begin(), children_.end(), child_before)) std::sort(children_.begin(), children_.end(), child_before);
+  set.members = arena.copy(std::span<const PathElement>(members_));
+  set.children = arena.copy(std::span<const FieldSet::Child>(children_));
+  return set;
+}
+
+FieldSet field_set(std::initializer_list<std::string_view> dotted_paths, Arena& arena) {
   FieldSet set;
   for (std::string_view dotted : dotted_paths) {
     FieldPath path;
@@ -295,7 +339,17 @@ FieldSet field_set(std::initializer_list<std::string_view> dotted_paths) {
       path.push_back(field_element(dotted.substr(0, dot)));
       dotted.remove_prefix(std::min(dot + 1, dotted.size()));
     }
-    set.insert(path);
+    FieldSet one;
+    for (size_t i = path.size(); i-- > 0;) {
+      FieldSetBuilder node;
+      if (i + 1 == path.size()) {
+        node.add(path[i]);
+      } else {
+        node.add(path[i], one);
+      }
+      one = node.build(arena);
+    }
+    set = set.unite(one, arena);
   }
   return set;
 }

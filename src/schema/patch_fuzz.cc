@@ -38,11 +38,12 @@ void check_texts(std::string_view text) {
   if (Result<int64_t> duration = parse_duration(text); duration.ok())
     check(*parse_duration(format_duration(*duration)) == *duration);
   (void)parse_nano_time(text);
-  if (Result<FieldSet> set = FieldSet::parse(text); set.ok()) {
+  Arena arena;
+  if (Result<FieldSet> set = FieldSet::parse(text, arena); set.ok()) {
     std::string written;
     set->write(written);
-    check(*FieldSet::parse(written) == *set);
-    check(set->subtract(*set).empty() && set->unite(*set) == *set && set->intersect(*set) == *set);
+    check(*FieldSet::parse(written, arena) == *set);
+    check(set->subtract(*set, arena).empty() && set->unite(*set, arena) == *set && set->intersect(*set, arena) == *set);
   }
 }
 

@@ -94,20 +94,6 @@ void copy_list(const Type* element, Kind kind, RawList& to, const RawList& from,
   }
 }
 
-bool equal_list(const Type* element, Kind kind, const RawList& a, const RawList& b, bool map) {
-  if (a.size() != b.size()) return false;
-  size_t value = kind_size(kind, element);
-  size_t step = map ? map_entry_size(value) : value;
-  for (size_t i = 0; i < a.size(); ++i) {
-    const char* x = a.at(i, step);
-    const char* y = b.at(i, step);
-    if (map && !(*reinterpret_cast<const Str*>(x) == *reinterpret_cast<const Str*>(y))) return false;
-    size_t skip = map ? kMapValueOffset : 0;
-    if (!equal_value(kind, element, x + skip, y + skip)) return false;
-  }
-  return true;
-}
-
 bool is_zero_bytes(const void* data, size_t size) {
   const char* p = static_cast<const char*>(data);
   for (size_t i = 0; i < size; ++i)
@@ -155,6 +141,20 @@ bool equal_value(Kind kind, const Type* type, const void* a, const void* b) {
   }
   if (is_text(kind)) return *static_cast<const Str*>(a) == *static_cast<const Str*>(b);
   return std::memcmp(a, b, kind_size(kind, type)) == 0;
+}
+
+bool equal_list(Kind kind, const Type* element, const RawList& a, const RawList& b, bool map) {
+  if (a.size() != b.size()) return false;
+  size_t value = kind_size(kind, element);
+  size_t step = map ? map_entry_size(value) : value;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const char* x = a.at(i, step);
+    const char* y = b.at(i, step);
+    if (map && !(*reinterpret_cast<const Str*>(x) == *reinterpret_cast<const Str*>(y))) return false;
+    size_t skip = map ? kMapValueOffset : 0;
+    if (!equal_value(kind, element, x + skip, y + skip)) return false;
+  }
+  return true;
 }
 
 void destroy(const Type& type, void* object) {
@@ -208,7 +208,7 @@ bool equal(const Type& type, const void* a, const void* b) {
       }
       case Shape::kList:
       case Shape::kMap:
-        if (!equal_list(inner, field.kind, *static_cast<const RawList*>(x),
+        if (!equal_list(field.kind, inner, *static_cast<const RawList*>(x),
                         *static_cast<const RawList*>(y), field.shape == Shape::kMap))
           return false;
         break;
@@ -219,6 +219,11 @@ bool equal(const Type& type, const void* a, const void* b) {
 
 // Zero bytes are the only representation of a zero value, but for a Str or list that is present and empty.
 bool is_zero(const Type& type, const void* object) { return is_zero_bytes(object, type.size); }
+
+const void* zero_object() {
+  alignas(8) static const char kZero[UINT16_MAX + 1] = {};
+  return kZero;
+}
 
 Object::Object(const Type& type) : type_(&type), data_(std::calloc(1, type.size ? type.size : 1)) {
   if (data_ == nullptr) std::abort();

@@ -145,6 +145,7 @@ void destroy(const Type& type, void* object);                         // leaves 
 void copy(const Type& type, void* to, const void* from);              // `to` holds zero bytes
 bool equal(const Type& type, const void* a, const void* b);           // nil and empty lists are equal (semantic deep equal)
 bool is_zero(const Type& type, const void* object);                   // every field is its zero value
+const void* zero_object();                                            // the zero value of any type
 // The same for one value of a kind.
 void destroy_value(Kind kind, const Type* type, void* value);
 void copy_value(Kind kind, const Type* type, void* to, const void* from);
@@ -213,6 +214,7 @@ struct RawList {
 // A map is a list of entries {Str key; value}, sorted by key. Its value lies 8 bytes into the entry.
 constexpr size_t kMapValueOffset = 8;
 inline size_t map_entry_size(size_t value_size) { return (kMapValueOffset + value_size + 7) & ~size_t{7}; }
+bool equal_list(Kind kind, const Type* type, const RawList& a, const RawList& b, bool map);
 // The value under `key`, made (zeroed) when absent.
 void* map_slot(RawList& list, std::string_view key, size_t value_size, bool* existed = nullptr);
 

@@ -9,6 +9,7 @@
 #include "apiserver/field_errors.h"
 #include "apiserver/registry/registry.h"
 #include "schema/codec.h"
+#include "schema/field_changes.h"
 #include "schema/structured_merge.h"
 #include "schema/time.h"
 
@@ -23,10 +24,12 @@ constexpr std::string_view kBeforeFirstApply = "before-first-apply";
 constexpr size_t kMaxManagerName = 128;
 
 // What nobody owns.
-const FieldSet& stripped_fields() {
+FieldSet stripped_fields() {
+  static Arena arena;
   static const FieldSet fields = schema::field_set({"apiVersion", "kind", "metadata", "metadata.name", "metadata.namespace", "metadata.creationTimestamp",
                                                     "metadata.selfLink", "metadata.uid", "metadata.clusterName", "metadata.generation",
-                                                    "metadata.managedFields", "metadata.resourceVersion"});
+                                                    "metadata.managedFields", "metadata.resourceVersion"},
+                                                   arena);
   return fields;
 }
 
@@ -48,13 +51,20 @@ const Reset kResets[] = {
     {"apiregistration.k8s.io", "apiservices", "status", {"metadata", "spec"}},
 };
 
-FieldChanges without(FieldChanges changes, const FieldSet& fields) {
-  if (fields.empty()) return changes;
-  return {changes.removed.subtract_trees(fields), changes.modified.subtract_trees(fields), changes.added.subtract_trees(fields)};
+FieldChanges without(const FieldChanges& changes, const FieldSet& fields, Arena& arena) {
+  return {changes.removed.subtract_trees(fields, arena), changes.modified.subtract_trees(fields, arena), changes.added.subtract_trees(fields, arena)};
 }
 
-bool same_but_times(const ManagedFields& a, const schema::List<api::meta_v1::ManagedFieldsEntry>& entries) {
-  auto decoded = ManagedFields::decode(entries);
+FieldSet without(const FieldSet& owned, const FieldChanges& changes, Arena& arena) {
+  return owned.subtract(changes.modified, arena).subtract(changes.added, arena).subtract(changes.removed, arena);
+}
+
+Result<FieldChanges> compare(const schema::Type& type, const void* before, const void* after, Arena& arena) {
+  return schema::compare_objects(type, before, after, &api::meta_v1::ManagedFieldsEntry::table(), arena);
+}
+
+bool same_but_times(const ManagedFields& a, const schema::List<api::meta_v1::ManagedFieldsEntry>& entries, Arena& arena) {
+  auto decoded = ManagedFields::decode(entries, arena);
   if (!decoded.ok() || decoded->owners.size() != a.owners.size()) return false;
   for (const FieldOwner& owner : a.owners) {
     const FieldOwner* other = decoded->find(owner);
@@ -98,21 +108,22 @@ std::string kind_text(std::string_view api_version, std::string_view kind) {
 
 }  // namespace
 
-// An object's trees by version, made when asked for.
+// An object of the storage version as it is in others, converted when asked for.
 class FieldManager::Versions {
  public:
-  Versions(const FieldManager& manager, const schema::Object& object) : manager_(manager), object_(object) {}
+  Versions(const schema::Resource& stored, const void* object) : stored_(stored), object_(object) {}
 
-  const json::Value& at(const schema::Resource& version) {
-    auto found = trees_.find(&version);
-    if (found == trees_.end()) found = trees_.emplace(&version, manager_.tree(version, object_)).first;
-    return found->second;
+  const void* at(const schema::Resource& version) {
+    if (&version == &stored_) return object_;
+    for (const auto& [known, object] : converted_)
+      if (known == &version) return object.data();
+    return converted_.emplace_back(&version, convert(stored_, version, object_)).second.data();
   }
 
  private:
-  const FieldManager& manager_;
-  const schema::Object& object_;
-  std::map<const schema::Resource*, json::Value> trees_;
+  const schema::Resource& stored_;
+  const void* object_;
+  std::vector<std::pair<const schema::Resource*, schema::Object>> converted_;
 };
 
 struct FieldManager::Outcome {
@@ -129,16 +140,12 @@ const schema::Resource* FieldManager::version(std::string_view api_version) cons
   return schema::find_resource(group, slash == std::string_view::npos ? api_version : api_version.substr(slash + 1), asked_.plural);
 }
 
-json::Value FieldManager::tree(const schema::Resource& version, const schema::Object& object) const {
-  schema::KindInfo kind{version.group, version.version, version.kind, version.api_version, version.type};
+json::Value FieldManager::tree(const schema::Object& live) const {
+  schema::Object object = &asked_ == &stored_ ? live : convert(stored_, asked_, live.data());
+  metadata_of(object.type(), object.data()).managed_fields.reset();
+  schema::KindInfo kind{asked_.group, asked_.version, asked_.kind, asked_.api_version, asked_.type};
   std::string text;
-  if (&version == &stored_ && metadata_of(object.type(), object.data()).managed_fields.empty()) {
-    schema::encode_json(text, object.type(), object.data(), &kind);
-  } else {
-    schema::Object copy = &version == &stored_ ? object : convert(stored_, version, object.data());
-    metadata_of(copy.type(), copy.data()).managed_fields.reset();
-    schema::encode_json(text, copy.type(), copy.data(), &kind);
-  }
+  schema::encode_json(text, object.type(), object.data(), &kind);
   auto parsed = json::parse(text);
   return parsed.ok() ? std::move(*parsed) : json::Value::object();
 }
@@ -149,25 +156,23 @@ Result<schema::Object> FieldManager::from_tree(const json::Value& tree) const {
   return object;
 }
 
-FieldSet FieldManager::reset_fields() const {
+FieldSet FieldManager::reset_fields(Arena& arena) const {
   for (const Reset& reset : kResets)
-    if (reset.group == asked_.group && reset.plural == asked_.plural && reset.subresource == subresource_) return schema::field_set(reset.fields);
-  if (subresource_ == "status") return schema::field_set({"spec"});
-  return schema::find_field(*asked_.type, "status") != nullptr ? schema::field_set({"status"}) : FieldSet();
+    if (reset.group == asked_.group && reset.plural == asked_.plural && reset.subresource == subresource_) return schema::field_set(reset.fields, arena);
+  if (subresource_ == "status") return schema::field_set({"spec"}, arena);
+  return schema::find_field(*asked_.type, "status") != nullptr ? schema::field_set({"status"}, arena) : FieldSet();
 }
 
-ManagedFields FieldManager::updated(const schema::Object& live, const schema::Object& object, ManagedFields managed, std::string_view manager,
-                                    bool* unchanged, Status* failure) const {
-  FieldSet reset = reset_fields();
-  Versions before(*this, live), after(*this, object);
-  std::map<std::string, FieldChanges, std::less<>> changes;
-  auto changes_at = [&](const schema::Resource& at) -> Result<const FieldChanges*> {
-    auto found = changes.find(at.api_version);
-    if (found == changes.end()) {
-      TRY_ASSIGN(FieldChanges made, schema::compare_fields(*at.type, before.at(at), after.at(at)));
-      found = changes.emplace(at.api_version, without(std::move(made), reset)).first;
-    }
-    return &found->second;
+Result<ManagedFields> FieldManager::updated(const void* live, const schema::Object& object, ManagedFields managed, std::string_view manager,
+                                            bool* unchanged, Arena& arena) const {
+  const FieldSet reset = reset_fields(arena);
+  Versions before(stored_, live), after(stored_, object.data());
+  std::vector<std::pair<const schema::Resource*, FieldChanges>> known;
+  auto changes_at = [&](const schema::Resource& at) -> Result<FieldChanges> {
+    for (const auto& [version, changes] : known)
+      if (version == &at) return changes;
+    TRY_ASSIGN(FieldChanges made, compare(*at.type, before.at(at), after.at(at), arena));
+    return known.emplace_back(&at, without(made, reset, arena)).second;
   };
   for (FieldOwner& owner : managed.owners) {
     const schema::Resource* at = version(owner.api_version);
@@ -175,102 +180,87 @@ ManagedFields FieldManager::updated(const schema::Object& live, const schema::Ob
       owner.fields = FieldSet();  // a version that is served no more
       continue;
     }
-    auto found = changes_at(*at);
-    if (!found.ok()) {
-      *failure = found.status();
-      return {};
-    }
-    const FieldChanges& change = **found;
-    if (!change.none()) owner.fields = owner.fields.subtract(change.modified).subtract(change.added).subtract(change.removed);
+    TRY_ASSIGN(FieldChanges changes, changes_at(*at));
+    owner.fields = without(owner.fields, changes, arena);
   }
   managed.erase_empty();
-  auto found = changes_at(asked_);
-  if (!found.ok()) {
-    *failure = found.status();
-    return {};
-  }
-  const FieldChanges& change = **found;
-  *unchanged = change.none();
+  TRY_ASSIGN(FieldChanges changes, changes_at(asked_));
+  *unchanged = changes.none();
   FieldOwner self;
   self.manager = manager;
   self.subresource = subresource_;
   self.api_version = asked_.api_version;
   self.time = schema::to_time(clock_.now());
-  self.fields = change.modified.unite(change.added).subtract_trees(reset).subtract(stripped_fields());
+  self.fields = changes.modified.unite(changes.added, arena).subtract(stripped_fields(), arena);
   if (self.fields.empty()) return managed;
-  if (const FieldOwner* previous = managed.find(self)) self.fields = self.fields.unite(previous->fields);
+  if (const FieldOwner* previous = managed.find(self)) self.fields = self.fields.unite(previous->fields, arena);
   managed.erase(self);
-  managed.owners.push_back(std::move(self));
+  managed.owners.push_back(self);
   return managed;
 }
 
 void FieldManager::update(const schema::Object* live, schema::Object& object, std::string_view manager) const {
   auto& entries = metadata_of(object.type(), object.data()).managed_fields;
+  const schema::List<api::meta_v1::ManagedFieldsEntry> given = std::move(entries);
+  if (asks_for_reset(given)) return;
+  Arena arena;
   ManagedFields managed;
-  if (asks_for_reset(entries)) {
-    entries.reset();
-    return;
-  }
   // Clients that do not know of managedFields leave them out; a subresource cannot set them.
-  if (!entries.empty() && subresource_.empty())
-    if (auto given = ManagedFields::decode(entries); given.ok()) managed = std::move(*given);
+  if (!given.empty() && subresource_.empty())
+    if (auto decoded = ManagedFields::decode(given, arena); decoded.ok()) managed = std::move(*decoded);
   if (managed.empty() && live != nullptr)
-    if (auto kept = ManagedFields::decode(metadata_of(live->type(), live->data()).managed_fields); kept.ok()) managed = std::move(*kept);
-  entries.reset();
+    if (auto kept = ManagedFields::decode(metadata_of(live->type(), live->data()).managed_fields, arena); kept.ok()) managed = std::move(*kept);
   // Objects that nobody has tracked since they were made stay so until the first apply.
   if (managed.empty() && live != nullptr) return;
-  std::optional<schema::Object> none;
-  if (live == nullptr) none.emplace(*stored_.type);
   bool unchanged = false;
-  Status failure;
-  managed = updated(live != nullptr ? *live : *none, object, std::move(managed), manager, &unchanged, &failure);
-  if (!failure.ok()) return;
-  managed.cap_updates();
+  auto made = updated(live != nullptr ? live->data() : schema::zero_object(), object, std::move(managed), manager, &unchanged, arena);
+  if (!made.ok()) return;
+  made->cap_updates(arena);
   if (live != nullptr && unchanged) {
     const auto& old = metadata_of(live->type(), live->data()).managed_fields;
-    if (same_but_times(managed, old)) {
+    if (same_but_times(*made, old, arena)) {
       entries = old;
       return;
     }
   }
-  entries = managed.encode();
+  entries = made->encode();
 }
 
-FieldSet FieldManager::allowed_by_last_applied(const json::Value& live) const {
+FieldSet FieldManager::allowed_by_last_applied(const json::Value& live, const void* live_object, Arena& arena) const {
   const json::Value& text = live.at({"metadata", "annotations", kLastApplied});
   if (text.as_string().empty()) return {};
   auto last = json::parse(text.as_string());
   if (!last.ok() || last->at({"apiVersion"}).as_string() != asked_.api_version) return {};
-  auto fields = schema::fields_of(*asked_.type, *last);
-  auto changes = schema::compare_fields(*asked_.type, *last, live);
-  if (!fields.ok() || !changes.ok()) return {};
-  return fields->subtract(changes->modified).subtract(changes->added).subtract(changes->removed);
+  auto fields = schema::fields_of(*asked_.type, *last, arena);
+  auto object = from_tree(*last);
+  if (!fields.ok() || !object.ok()) return {};
+  auto changes = compare(*asked_.type, object->data(), live_object, arena);
+  return changes.ok() ? without(*fields, *changes, arena) : FieldSet();
 }
 
 namespace {
 
 // Takes out of `merged` what the applier stated last time and states no more, unless another one owns it. All in one version.
-Result<json::Value> prune(const schema::Type& type, const json::Value& merged, const FieldSet& last, const FieldSet& owned) {
-  FieldSet named_last = schema::with_named_fields(type, last);
+Result<json::Value> prune(const schema::Type& type, const json::Value& merged, const FieldSet& last, const FieldSet& owned, Arena& arena) {
+  FieldSet named_last = schema::with_named_fields(type, last, arena);
   json::Value pruned = schema::remove_fields(type, merged, named_last);
-  TRY_ASSIGN(FieldSet merged_fields, schema::fields_of(type, merged));
-  merged_fields = schema::with_named_fields(type, merged_fields);
-  TRY_ASSIGN(FieldSet pruned_fields, schema::fields_of(type, pruned));
-  FieldSet stays = schema::with_named_fields(type, pruned_fields).unite(schema::with_named_fields(type, owned));
-  pruned = schema::remove_fields(type, merged, merged_fields.subtract(stays));
+  TRY_ASSIGN(FieldSet merged_fields, schema::fields_of(type, merged, arena));
+  merged_fields = schema::with_named_fields(type, merged_fields, arena);
+  TRY_ASSIGN(FieldSet pruned_fields, schema::fields_of(type, pruned, arena));
+  FieldSet stays = schema::with_named_fields(type, pruned_fields, arena).unite(schema::with_named_fields(type, owned, arena), arena);
+  pruned = schema::remove_fields(type, merged, merged_fields.subtract(stays, arena));
   // What nobody owns, or only updates do, was never this applier's to take away.
-  TRY_ASSIGN(pruned_fields, schema::fields_of(type, pruned));
-  FieldSet gone = merged_fields.subtract(schema::with_named_fields(type, pruned_fields)).intersect(named_last);
+  TRY_ASSIGN(pruned_fields, schema::fields_of(type, pruned, arena));
+  FieldSet gone = merged_fields.subtract(schema::with_named_fields(type, pruned_fields, arena), arena).intersect(named_last, arena);
   return schema::remove_fields(type, merged, gone);
 }
 
 }  // namespace
 
 Result<FieldManager::Outcome> FieldManager::merge(const schema::Object& live, const json::Value& applied, ManagedFields managed, std::string_view manager,
-                                                  bool force) const {
-  FieldSet reset = reset_fields();
-  Versions before(*this, live);
-  const json::Value& live_tree = before.at(asked_);
+                                                  bool force, Arena& arena) const {
+  const FieldSet reset = reset_fields(arena);
+  const json::Value live_tree = tree(live);
   auto merged = schema::merge_documents(*asked_.type, live_tree, applied);
   if (!merged.ok()) return Status::make(500, "", "failed to merge config: " + std::string(merged.status().message()));
   Outcome outcome;
@@ -280,8 +270,8 @@ Result<FieldManager::Outcome> FieldManager::merge(const schema::Object& live, co
   self.applied = true;
   self.subresource = subresource_;
   self.api_version = asked_.api_version;
-  TRY_ASSIGN(self.fields, schema::fields_of(*asked_.type, applied));
-  self.fields = self.fields.subtract_trees(reset);
+  TRY_ASSIGN(self.fields, schema::fields_of(*asked_.type, applied, arena));
+  self.fields = self.fields.subtract_trees(reset, arena);
   std::optional<FieldOwner> last;
   if (const FieldOwner* found = managed.find(self)) last = *found;
   managed.erase(self);
@@ -289,15 +279,15 @@ Result<FieldManager::Outcome> FieldManager::merge(const schema::Object& live, co
   if (last.has_value() && !last->fields.empty() && last->api_version == asked_.api_version) {
     FieldSet owned = self.fields;
     for (const FieldOwner& owner : managed.owners)
-      if (owner.api_version == asked_.api_version) owned = owned.unite(owner.fields);
-    auto pruned = prune(*asked_.type, outcome.tree, last->fields, owned);
+      if (owner.api_version == asked_.api_version) owned = owned.unite(owner.fields, arena);
+    auto pruned = prune(*asked_.type, outcome.tree, last->fields, owned, arena);
     if (!pruned.ok()) return Status::make(500, "", "failed to prune fields: " + std::string(pruned.status().message()));
     outcome.tree = std::move(*pruned);
   }
   // Compared as it will be read, so that null and absent are one.
   TRY_ASSIGN(schema::Object made, from_tree(outcome.tree));
   schema::Object stored = convert(asked_, stored_, made.data());
-  Versions after(*this, stored);
+  Versions before(stored_, live.data()), after(stored_, stored.data());
   std::vector<Conflict> conflicts;
   for (FieldOwner& owner : managed.owners) {
     const schema::Resource* at = version(owner.api_version);
@@ -305,31 +295,31 @@ Result<FieldManager::Outcome> FieldManager::merge(const schema::Object& live, co
       owner.fields = FieldSet();
       continue;
     }
-    TRY_ASSIGN(FieldChanges changes, schema::compare_fields(*at->type, before.at(*at), after.at(*at)));
-    changes = without(std::move(changes), reset);
-    FieldSet taken = owner.fields.intersect(changes.modified.unite(changes.added));
+    TRY_ASSIGN(FieldChanges changes, compare(*at->type, before.at(*at), after.at(*at), arena));
+    changes = without(changes, reset, arena);
+    FieldSet taken = owner.fields.intersect(changes.modified.unite(changes.added, arena), arena);
     std::string name = owner.to_string();
     taken.for_each([&](std::span<const schema::PathElement> path) {
       conflicts.push_back({name, schema::FieldPath(path.begin(), path.end())});
     });
-    owner.fields = owner.fields.subtract(taken).subtract(changes.removed);
+    owner.fields = owner.fields.subtract(taken, arena).subtract(changes.removed, arena);
   }
   if (!force && !conflicts.empty()) {
     // kubectl moving on from client-side apply: what its annotation proves to be its own is no conflict.
-    FieldSet allowed = manager == "kubectl" ? allowed_by_last_applied(live_tree) : FieldSet();
+    FieldSet allowed = manager == "kubectl" ? allowed_by_last_applied(live_tree, before.at(asked_), arena) : FieldSet();
     std::erase_if(conflicts, [&allowed](const Conflict& conflict) { return allowed.has(conflict.path); });
     if (!conflicts.empty()) return conflict_status(conflicts);
   }
   managed.erase_empty();
-  TRY_ASSIGN(FieldChanges changes, schema::compare_fields(*asked_.type, live_tree, after.at(asked_)));
-  outcome.unchanged = without(std::move(changes), reset).none();
-  self.fields = self.fields.subtract(stripped_fields());
+  TRY_ASSIGN(FieldChanges changes, compare(*asked_.type, before.at(asked_), after.at(asked_), arena));
+  outcome.unchanged = without(changes, reset, arena).none();
+  self.fields = self.fields.subtract(stripped_fields(), arena);
   if (!outcome.unchanged) {
     self.time = schema::to_time(clock_.now());
   } else if (last.has_value()) {
     self.time = last->time;
   }
-  if (!self.fields.empty()) managed.owners.push_back(std::move(self));
+  if (!self.fields.empty()) managed.owners.push_back(self);
   outcome.managed = std::move(managed);
   return outcome;
 }
@@ -344,17 +334,18 @@ Result<schema::Object> FieldManager::apply(const schema::Object* live, const jso
     return Status::make(500, "", "failed to create typed patch object (" + ns + "/" + applied.at({"metadata", "name"}).as_string() + "; " +
                           kind_text(api_version, kind) + "): " + std::string(checked.message()));
   }
-  schema::Object base = live != nullptr ? *live : schema::Object(*stored_.type);
-  auto& entries = metadata_of(base.type(), base.data()).managed_fields;
+  const schema::Object base = live != nullptr ? *live : schema::Object(*stored_.type);
+  const auto& entries = metadata_of(base.type(), base.data()).managed_fields;
+  Arena arena;
   ManagedFields managed;
-  if (auto decoded = ManagedFields::decode(entries); decoded.ok()) managed = std::move(*decoded);
+  if (auto decoded = ManagedFields::decode(entries, arena); decoded.ok()) managed = std::move(*decoded);
   if (managed.empty() && live != nullptr) {
     bool unchanged = false;
-    Status failure;
-    managed = updated(schema::Object(*stored_.type), base, {}, kBeforeFirstApply, &unchanged, &failure);
-    if (!failure.ok()) return Status::make(500, "", "failed to create manager for existing fields: " + std::string(failure.message()));
+    auto found = updated(schema::zero_object(), base, {}, kBeforeFirstApply, &unchanged, arena);
+    if (!found.ok()) return Status::make(500, "", "failed to create manager for existing fields: " + std::string(found.status().message()));
+    managed = std::move(*found);
   }
-  TRY_ASSIGN(Outcome outcome, merge(base, applied, std::move(managed), manager, force));
+  TRY_ASSIGN(Outcome outcome, merge(base, applied, std::move(managed), manager, force, arena));
   if (manager == "kubectl" && !outcome.tree.at({"metadata", "annotations", kLastApplied}).as_string().empty()) {
     json::Value stated = applied;
     if (json::Value* annotations = stated["metadata"].find("annotations")) annotations->erase(kLastApplied);
@@ -362,10 +353,10 @@ Result<schema::Object> FieldManager::apply(const schema::Object* live, const jso
     json::write(text, stated, true);
     outcome.tree["metadata"]["annotations"][kLastApplied] = text + "\n";
   }
-  outcome.managed.cap_updates();
+  outcome.managed.cap_updates(arena);
   TRY_ASSIGN(schema::Object object, from_tree(outcome.tree));
   auto& made = metadata_of(object.type(), object.data()).managed_fields;
-  made = outcome.unchanged && live != nullptr && same_but_times(outcome.managed, entries) ? entries : outcome.managed.encode();
+  made = outcome.unchanged && live != nullptr && same_but_times(outcome.managed, entries, arena) ? entries : outcome.managed.encode();
   return object;
 }
 

@@ -33,14 +33,15 @@ class FieldManager {
  private:
   class Versions;
   struct Outcome;
-  ManagedFields updated(const schema::Object& live, const schema::Object& object, ManagedFields managed, std::string_view manager,
-                        bool* unchanged, Status* failure) const;
-  Result<Outcome> merge(const schema::Object& live, const json::Value& applied, ManagedFields managed, std::string_view manager, bool force) const;
+  Result<ManagedFields> updated(const void* live, const schema::Object& object, ManagedFields managed, std::string_view manager, bool* unchanged,
+                                Arena& arena) const;
+  Result<Outcome> merge(const schema::Object& live, const json::Value& applied, ManagedFields managed, std::string_view manager, bool force,
+                        Arena& arena) const;
   const schema::Resource* version(std::string_view api_version) const;
-  json::Value tree(const schema::Resource& version, const schema::Object& object) const;
+  json::Value tree(const schema::Object& live) const;
   Result<schema::Object> from_tree(const json::Value& tree) const;
-  schema::FieldSet reset_fields() const;
-  schema::FieldSet allowed_by_last_applied(const json::Value& live) const;
+  schema::FieldSet reset_fields(Arena& arena) const;
+  schema::FieldSet allowed_by_last_applied(const json::Value& live, const void* live_object, Arena& arena) const;
 
   const schema::Resource& asked_;
   const schema::Resource& stored_;

@@ -27,7 +27,7 @@ bool FieldOwner::is_same(const FieldOwner& other) const {
 std::string FieldOwner::to_string() const {
   std::string text = quoted(manager);
   if (!subresource.empty()) text += " with subresource " + quoted(subresource);
-  return applied ? text : text + " using " + api_version;
+  return applied ? text : text + " using " + std::string(api_version);
 }
 
 FieldOwner* ManagedFields::find(const FieldOwner& like) {
@@ -44,7 +44,7 @@ void ManagedFields::erase_empty() {
   std::erase_if(owners, [](const FieldOwner& owner) { return owner.fields.empty(); });
 }
 
-Result<ManagedFields> ManagedFields::decode(const Entries& entries) {
+Result<ManagedFields> ManagedFields::decode(const Entries& entries, Arena& arena) {
   ManagedFields out;
   for (size_t i = 0; i < entries.size(); ++i) {
     const ManagedFieldsEntry& entry = entries[i];
@@ -54,16 +54,16 @@ Result<ManagedFields> ManagedFields::decode(const Entries& entries) {
     if (entry.fields_type.empty()) return Status::error("missing fieldsType in managed fields entry " + std::to_string(i));
     if (entry.fields_type != "FieldsV1")
       return Status::error("invalid fieldsType " + quoted(entry.fields_type) + " in managed fields entry " + std::to_string(i));
-    owner.manager = entry.manager.str();
+    owner.manager = entry.manager;
     owner.applied = entry.operation == "Apply";
-    owner.api_version = entry.api_version.str();
-    owner.subresource = entry.subresource.str();
+    owner.api_version = entry.api_version;
+    owner.subresource = entry.subresource;
     owner.time = entry.time;
     if (entry.fields_v1.has_value() && !entry.fields_v1->bytes.empty()) {
-      TRY_ASSIGN(owner.fields, schema::FieldSet::parse(entry.fields_v1->bytes));
+      TRY_ASSIGN(owner.fields, schema::FieldSet::parse(entry.fields_v1->bytes, arena));
     }
     out.erase(owner);
-    out.owners.push_back(std::move(owner));
+    out.owners.push_back(owner);
   }
   return out;
 }
@@ -73,10 +73,11 @@ Entries ManagedFields::encode() const {
   for (const FieldOwner& owner : owners) order.push_back(&owner);
   std::sort(order.begin(), order.end(), [](const FieldOwner* a, const FieldOwner* b) {
     // "Apply" comes before "Update".
-    return std::tuple(!a->applied, seconds(*a), std::string_view(a->manager), std::string_view(a->api_version), std::string_view(a->subresource)) <
-           std::tuple(!b->applied, seconds(*b), std::string_view(b->manager), std::string_view(b->api_version), std::string_view(b->subresource));
+    return std::tuple(!a->applied, seconds(*a), a->manager, a->api_version, a->subresource) <
+           std::tuple(!b->applied, seconds(*b), b->manager, b->api_version, b->subresource);
   });
   Entries entries;
+  std::string text;
   for (const FieldOwner* owner : order) {
     ManagedFieldsEntry& entry = entries.emplace_back();
     entry.manager = owner->manager;
@@ -85,7 +86,7 @@ Entries ManagedFields::encode() const {
     entry.time = owner->time;
     entry.fields_type = "FieldsV1";
     entry.subresource = owner->subresource;
-    std::string text;
+    text.clear();
     owner->fields.write(text);
     schema::Raw raw;
     raw.bytes = text;
@@ -94,17 +95,18 @@ Entries ManagedFields::encode() const {
   return entries;
 }
 
-void ManagedFields::cap_updates() {
+void ManagedFields::cap_updates(Arena& arena) {
+  if (owners.size() <= kMaxUpdates) return;
   std::vector<FieldOwner> updates;
   for (const FieldOwner& owner : owners)
     if (!owner.applied) updates.push_back(owner);
   size_t length = updates.size();
   if (length <= kMaxUpdates) return;
   std::stable_sort(updates.begin(), updates.end(), [](const FieldOwner& a, const FieldOwner& b) {
-    return std::tuple(seconds(a), std::string_view(a.manager)) < std::tuple(seconds(b), std::string_view(b.manager));
+    return std::tuple(seconds(a), a.manager) < std::tuple(seconds(b), b.manager);
   });
   // The first of a version is moved into the bucket only when a second one comes.
-  std::map<std::string, FieldOwner> first_of;
+  std::map<std::string_view, FieldOwner> first_of;
   for (const FieldOwner& update : updates) {
     if (length <= kMaxUpdates) break;
     auto [first, is_first] = first_of.emplace(update.api_version, update);
@@ -118,7 +120,7 @@ void ManagedFields::cap_updates() {
       owners.push_back(bucket);
     }
     FieldOwner* into = find(bucket);
-    into->fields = into->fields.unite(update.fields);
+    into->fields = into->fields.unite(update.fields, arena);
     into->time = update.time;
     erase(update);
     --length;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// metadata.managedFields as values: who owns which fields, by which kind of write.
+// metadata.managedFields as values: who owns which fields, by which kind of write. They are views of the entries they were read from and of
+// an arena, and live no longer.
 #pragma once
 
 #include <string>
@@ -14,10 +15,10 @@ namespace knarr::apiserver {
 
 // One entry. Two entries are of the same manager when name, operation and subresource agree, and for updates the version too.
 struct FieldOwner {
-  std::string manager;
+  std::string_view manager;
   bool applied = false;
-  std::string api_version;     // of the paths
-  std::string subresource;
+  std::string_view api_version;     // of the paths
+  std::string_view subresource;
   schema::Opt<schema::Time> time;
   schema::FieldSet fields;
 
@@ -36,11 +37,11 @@ class ManagedFields {
   void erase_empty();
 
   // Fails for entries that no server writes.
-  static Result<ManagedFields> decode(const schema::List<api::meta_v1::ManagedFieldsEntry>& entries);
+  static Result<ManagedFields> decode(const schema::List<api::meta_v1::ManagedFieldsEntry>& entries, Arena& arena);
   // In upstream's order.
   schema::List<api::meta_v1::ManagedFieldsEntry> encode() const;
   // Merges the oldest updates of one version into "ancient-changes" until at most ten remain.
-  void cap_updates();
+  void cap_updates(Arena& arena);
 };
 
 // The entry of an object that asks for its managedFields to be emptied.
