@@ -17,8 +17,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Each module, and what it may include beside itself. base knows nothing; components meet through client/ only.
 LAYERS = {
     "base": set(), "net": {"base"}, "schema": {"base"}, "pki": {"base"}, "store": {"base"}, "quota": {"base", "schema"},
+    "cel": {"base", "schema"},
     "client": {"base", "net", "schema"}, "etcd": {"base", "net", "schema", "store"},
-    "apiserver": {"base", "net", "schema", "pki", "store", "client", "quota"},
+    "apiserver": {"base", "net", "schema", "pki", "store", "client", "quota", "cel"},
     "controller": {"base", "net", "schema", "pki", "client", "quota"},
     "scheduler": {"base", "net", "schema", "client"},
     "kubelet": {"base", "net", "schema", "pki", "client"},
@@ -30,7 +31,7 @@ LAYERS = {
             "kubeadm"},
 }
 HEAVY = re.compile(r'#include <(boost/beast|boost/asio/(?!awaitable|any_io_executor)|boost/asio\.hpp|openssl/|spdlog/|fmt/format|CLI/|regex>|'
-                   r'iostream>|nghttp2/|lmdb\.h|simdjson|yaml\.h)')
+                   r'iostream>|nghttp2/|lmdb\.h|simdjson|yaml\.h|re2/)')
 LAMBDA_COROUTINE = re.compile(r'\][^;{}]*->\s*(?:knarr::)?Task<[^{;]*\{')
 # A wrapper module's private headers may show the library that it wraps; these are light ones.
 WRAPPERS = {"net": ("openssl/", "nghttp2/"), "store": ("lmdb.h",), "pki": ("openssl/",), "cmd": ("CLI/",)}
