@@ -126,8 +126,8 @@ class Checker {
 
   void call(Expr& e) {
     if (e.text == "_?._" && !e.has_target) {
+      // Without an overload, as upstream has it: the estimate of such a selection is nothing.
       e.function = environment_.find_function(e.text);
-      e.overloads = {&e.function->overloads[0]};
       e.args[1]->type = &types::kString;
       e.type = select_field(e, *e.args[0], std::string(e.args[1]->value.text()), true);
       return;

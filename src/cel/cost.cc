@@ -205,7 +205,7 @@ class Estimator {
         Range bytes = size(args[0]);
         return {bytes * kTextFactor, Range{bytes.min / 4, bytes.max}};
       }
-      case Cost::kInList: return {size(args[1])};
+      case Cost::kInList: return {size(args[1]) * 1.0};
       case Cost::kMatches: return {((size(*target) + kOne) * kTextFactor) * (size(args[0]) * kRegexFactor)};
       case Cost::kContains: return {(size(*target) * kTextFactor) * (size(args[0]) * kTextFactor)};
       case Cost::kConcat:

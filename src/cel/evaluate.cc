@@ -99,35 +99,34 @@ class Evaluation {
   Value select(const Node& node) {
     Value from = eval(code_.child(node, 0));
     if (from.is_error()) return from;
-    if (!charge(node.step_cost)) return stopped();
     const FieldName& field = code_.fields[node.data];
-    return step(from, field.key, &field, node.op == Op::kOptionalSelect);
+    return step(node, from, field.key, &field, node.op == Op::kOptionalSelect);
   }
 
   Value index(const Node& node) {
     Value from = eval(code_.child(node, 0));
     if (from.is_error()) return from;
     Value key = eval(code_.child(node, 1));
-    if (!charge(node.step_cost)) return stopped();
-    if (key.is_error()) return key;
+    if (key.is_error()) return charge(node.step_cost) ? key : stopped();
     switch (key.kind()) {
       case Kind::kBool:
       case Kind::kInt:
       case Kind::kUint:
       case Kind::kDouble:
-      case Kind::kString: return step(from, key, nullptr, node.op == Op::kOptionalIndex);
+      case Kind::kString: return step(node, from, key, nullptr, node.op == Op::kOptionalIndex);
       default: return Value::error(arena_, "invalid qualifier type: " + std::string(go_type_name(key)));
     }
   }
 
-  // From an optional, or optionally, the answer is optional.
-  Value step(const Value& from, const Value& key, const FieldName* field, bool is_optional) {
-    if (!is_optional && !from.is(Kind::kOptional)) return select_from(from, key, field, arena_);
+  // From an optional, or optionally, the answer is optional, and what is not there costs nothing.
+  Value step(const Node& node, const Value& from, const Value& key, const FieldName* field, bool is_optional) {
+    if (!is_optional && !from.is(Kind::kOptional)) return charge(node.step_cost) ? select_from(from, key, field, arena_) : stopped();
     if (from.is(Kind::kOptional) && from.held() == nullptr) return from;
     Value found;
     Value failure = find_in(from.is(Kind::kOptional) ? *from.held() : from, key, field, found);
     if (failure.is_error()) return failure;
-    return found.is(Kind::kUnset) ? Value::optional(nullptr) : make_optional(found, arena_);
+    if (found.is(Kind::kUnset)) return Value::optional(nullptr);
+    return charge(node.step_cost) ? make_optional(found, arena_) : stopped();
   }
 
   // Looks without failing for what is not there: `found` stays unset.

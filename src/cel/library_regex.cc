@@ -98,7 +98,7 @@ std::shared_ptr<const Regex> Regex::compile(std::string_view pattern, std::strin
 namespace functions {
 
 Value matches(const Call& call) {
-  if (!call.args[0].is(Value::Kind::kString)) return no_such_overload(call);
+  if (!call.args[0].is(Value::Kind::kString)) return call.regex != nullptr ? cel::no_such_overload() : no_such_overload(call);
   if (!call.args[1].is(Value::Kind::kString)) return cel::no_such_overload();
   std::shared_ptr<const Regex> made;
   std::string error;

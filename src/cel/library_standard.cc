@@ -74,7 +74,11 @@ Value add_lists(const Call& call, const Value& a, const Value& b) {
 
 namespace functions {
 
-Value logical_not(const Call& call) { return call.args[0].is(Kind::kBool) ? Value::boolean(!call.args[0].as_bool()) : no_such_overload(call); }
+Value logical_not(const Call& call) {
+  const Value& a = call.args[0];
+  if (a.is(Kind::kBool)) return Value::boolean(!a.as_bool());
+  return a.is(Kind::kInt) || a.is(Kind::kDouble) ? cel::no_such_overload() : no_such_overload(call);
+}
 
 Value add(const Call& call) {
   const Value &a = call.args[0], &b = call.args[1];

@@ -43,12 +43,12 @@ class Lowering {
   bool is_constant(uint32_t node) const { return code_.nodes[node].op == Op::kConst; }
   const Value& constant_of(uint32_t node) const { return code_.constants[code_.nodes[node].data]; }
 
-  // A node without variables, computed now.
+  // A node without variables, computed now. Lists and maps that cannot be made fail when they are evaluated, conversions at once.
   uint32_t folded(uint32_t node) {
     code_.root = node;
     code_.slots = 0;
     Outcome outcome = evaluate(code_, environment_, {}, {}, ast_.arena);
-    if (outcome.value.is_error()) {
+    if (outcome.value.is_error() && code_.nodes[node].op == Op::kCall) {
       if (error_.empty()) error_ = outcome.value.text();
       return node;
     }

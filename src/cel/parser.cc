@@ -18,6 +18,10 @@ constexpr int kMostLevels = 250;
 constexpr int32_t kMostCodePoints = 100000;
 constexpr std::string_view kStartOfExpression =
     "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+constexpr std::string_view kStartOfArguments =
+    "{'[', '{', '(', ')', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+constexpr std::string_view kStartOfIndex =
+    "{'[', '{', '(', '.', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 constexpr std::string_view kReserved[] = {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "let",
                                           "loop", "package", "namespace", "return", "var", "void", "while"};
 
@@ -51,8 +55,6 @@ struct Parsed {
   int height = 0;
 };
 
-// Rules of the grammar whose nesting is counted, each on its own.
-enum Rule : uint8_t { kExprRule, kRelationRule, kCalcRule, kMemberRule, kRules };
 
 class Parser {
  public:
@@ -70,20 +72,16 @@ class Parser {
   }
 
  private:
-  // Counts one more level of a rule as long as it lives.
+  // Counts one more level of expressions as long as it lives.
   class Level {
    public:
-    Level(Parser& parser, Rule rule) : parser_(parser), rule_(rule) { deepen(); }
-    ~Level() { parser_.levels_[rule_] -= added_; }
-    void deepen() {
-      ++added_;
-      if (++parser_.levels_[rule_] > kMostLevels) parser_.give_up();
+    explicit Level(Parser& parser) : parser_(parser) {
+      if (++parser_.levels_ > kMostLevels) parser_.give_up();
     }
+    ~Level() { --parser_.levels_; }
 
    private:
     Parser& parser_;
-    Rule rule_;
-    int added_ = 0;
   };
 
   void give_up() {
@@ -102,6 +100,7 @@ class Parser {
     Token token = now();
     if (!is(Kind::kEnd)) ++at_;
     recovering_ = false;
+    expecting_ = kStartOfExpression;
     return token;
   }
   bool take_if(Kind kind) {
@@ -116,25 +115,44 @@ class Parser {
     recovering_ = true;
   }
 
-  void skip_to_follow() {
-    while (!is(Kind::kEnd) && starts_expression(now().kind) && !is(Kind::kDot) && !is(Kind::kLeftBracket) && !is(Kind::kMinus)) ++at_;
+  // Whether a complete operand may be followed by the token, here or, with `anywhere`, in something around this.
+  bool may_follow(Kind kind, bool anywhere) const {
+    if (kind == Kind::kDot || kind == Kind::kLeftBracket || kind == Kind::kQuestion || kind == Kind::kAnd || kind == Kind::kOr) return true;
+    if (find_operator(kRelations, kind) != nullptr || find_operator(kCalculations, kind) != nullptr) return true;
+    if (followers_.empty()) return kind == Kind::kEnd;
+    for (size_t i = followers_.size(); i-- > 0;) {
+      if (followers_[i].first == kind || followers_[i].second == kind) return true;
+      if (!anywhere) return false;
+    }
+    return kind == Kind::kEnd;
+  }
+  void skip_to_follower() {
+    while (!is(Kind::kEnd) && !may_follow(now().kind, true)) ++at_;
   }
 
-  // `closer` after a list says `expecting`; a closer alone may be made up.
-  bool expect(Kind kind, std::string_view name, std::string_view expecting = "") {
-    if (take_if(kind)) return true;
+  // The token that must come now. One before it is passed over; it is made up when what stands there could follow it.
+  void expect(Kind kind, std::string_view name, std::string_view expecting = "") {
+    if (take_if(kind)) return;
+    std::string wanted(expecting.empty() ? name : expecting);
     if (!is(Kind::kEnd) && tokens_[at_ + 1].kind == kind) {
-      report("extraneous input '" + shown(now()) + "' expecting " + std::string(expecting.empty() ? name : expecting));
+      report("extraneous input '" + shown(now()) + "' expecting " + wanted);
       ++at_;
       take();
-      return true;
+      return;
     }
-    if (expecting.empty() && !starts_expression(now().kind)) {
-      report("missing " + std::string(name) + " at '" + shown(now()) + "'");
-      return false;
-    }
-    report("mismatched input '" + shown(now()) + "' expecting " + std::string(expecting.empty() ? name : expecting));
-    return false;
+    bool made_up = expecting.empty() && (kind == Kind::kColon ? starts_expression(now().kind) : may_follow(now().kind, false));
+    if (made_up) return report("missing " + wanted + " at '" + shown(now()) + "'");
+    report("mismatched input '" + shown(now()) + "' expecting " + wanted);
+    skip_to_follower();
+  }
+
+  // An expression inside something that `first` or `second` ends or goes on with.
+  Parsed enclosed(Kind first, Kind second, std::string_view expecting = kStartOfExpression) {
+    followers_.emplace_back(first, second);
+    expecting_ = expecting;
+    Parsed made = expr();
+    followers_.pop_back();
+    return made;
   }
 
   // --- Nodes ---
@@ -158,16 +176,14 @@ class Parser {
   // --- Rules ---
 
   Parsed expr() {
-    Level level(*this, kExprRule);
+    Level level(*this);
     Parsed condition = logical(Kind::kOr);
     if (!is(Kind::kQuestion)) return condition;
     int32_t offset = take().offset;
+    followers_.emplace_back(Kind::kColon, Kind::kColon);
     Parsed yes = logical(Kind::kOr);
-    if (!is(Kind::kColon)) {
-      report("mismatched input '" + shown(now()) + "' expecting ':'");
-      return {ast_.make(Expr::Kind::kError, offset)};
-    }
-    take();
+    followers_.pop_back();
+    expect(Kind::kColon, "':'");
     Parsed no = expr();
     return {call(offset, "_?_:_", {condition.e, yes.e, no.e}), 1 + std::max({condition.height, yes.height, no.height})};
   }
@@ -197,18 +213,16 @@ class Parser {
   }
 
   Parsed relation(int precedence) {
-    return binary(kRelations, kRelationRule, precedence, [this] { return calc(0); }, [this](int p) { return relation(p); });
+    return binary(kRelations, precedence, [this] { return calc(0); }, [this](int p) { return relation(p); });
   }
   Parsed calc(int precedence) {
-    return binary(kCalculations, kCalcRule, precedence, [this] { return unary(); }, [this](int p) { return calc(p); });
+    return binary(kCalculations, precedence, [this] { return unary(); }, [this](int p) { return calc(p); });
   }
 
   template <size_t N, class Operand, class Same>
-  Parsed binary(const Operator (&table)[N], Rule rule, int precedence, const Operand& operand, const Same& same_rule) {
-    Level level(*this, rule);
+  Parsed binary(const Operator (&table)[N], int precedence, const Operand& operand, const Same& same_rule) {
     Parsed left = operand();
     for (const Operator* found; (found = find_operator(table, now().kind)) != nullptr && found->precedence >= precedence;) {
-      level.deepen();
       int32_t offset = take().offset;
       Parsed right = same_rule(found->precedence + 1);
       left = {call(offset, found->function, {left.e, right.e}), 1 + std::max(left.height, right.height)};
@@ -231,15 +245,12 @@ class Parser {
   }
 
   Parsed member() {
-    Level level(*this, kMemberRule);
     Parsed target = primary();
     while (!too_deep_) {
       if (is(Kind::kDot)) {
-        level.deepen();
-        target = selection(target);
+          target = selection(target);
       } else if (is(Kind::kLeftBracket)) {
-        level.deepen();
-        target = index(target);
+          target = index(target);
       } else {
         break;
       }
@@ -257,7 +268,7 @@ class Parser {
       } else {
         report("no viable alternative at input '." + std::string(now().text) + "'");
       }
-      skip_to_follow();
+      skip_to_follower();
       return {ast_.make(Expr::Kind::kError, dot.offset), target.height + 1};
     }
     Token name = take();
@@ -286,20 +297,26 @@ class Parser {
   // After "(", through ")".
   std::vector<Expr*> arguments(int& height) {
     std::vector<Expr*> args;
+    if (!is(Kind::kEnd) && !is(Kind::kRightParen) && tokens_[at_ + 1].kind == Kind::kRightParen && !starts_expression(now().kind)) {
+      report("extraneous input '" + shown(now()) + "' expecting " + std::string(kStartOfArguments));
+      ++at_;
+    }
     if (take_if(Kind::kRightParen)) return args;
+    std::string_view expecting = kStartOfArguments;
     do {
-      Parsed arg = expr();
+      Parsed arg = enclosed(Kind::kComma, Kind::kRightParen, expecting);
       args.push_back(arg.e);
       height = std::max(height, arg.height);
+      expecting = kStartOfExpression;
     } while (take_if(Kind::kComma));
-    expect(Kind::kRightParen, "')'", args.empty() ? "" : "{')', ','}");
+    expect(Kind::kRightParen, "')'");
     return args;
   }
 
   Parsed index(Parsed target) {
     int32_t offset = take().offset;
     bool is_optional = take_if(Kind::kQuestion);
-    Parsed key = expr();
+    Parsed key = enclosed(Kind::kRightBracket, Kind::kRightBracket, is_optional ? kStartOfExpression : kStartOfIndex);
     expect(Kind::kRightBracket, "']'");
     int height = 1 + std::max(target.height, key.height);
     if (is_optional && !options_.optional_syntax) return {failed(offset, "unsupported syntax '[?'"), height};
@@ -310,7 +327,7 @@ class Parser {
     switch (now().kind) {
       case Kind::kLeftParen: {
         take();
-        Parsed inner = expr();
+        Parsed inner = enclosed(Kind::kRightParen, Kind::kRightParen);
         expect(Kind::kRightParen, "')'");
         return inner;
       }
@@ -324,7 +341,7 @@ class Parser {
     // Something that cannot stand here. One token too many is passed over.
     int32_t offset = now().offset;
     bool skips = !is(Kind::kEnd) && starts_expression(tokens_[at_ + 1].kind);
-    report(std::string(skips ? "extraneous" : "mismatched") + " input '" + shown(now()) + "' expecting " + std::string(kStartOfExpression));
+    report(std::string(skips ? "extraneous" : "mismatched") + " input '" + shown(now()) + "' expecting " + std::string(expecting_));
     if (skips) {
       ++at_;
       return primary();
@@ -339,7 +356,7 @@ class Parser {
     if (take_if(Kind::kDot)) text = ".";
     if (!is(Kind::kIdent)) {
       report("no viable alternative at input '." + std::string(now().text) + "'");
-      skip_to_follow();
+      skip_to_follower();
       return {ast_.make(Expr::Kind::kError, first.offset)};
     }
     if (size_t end = message_name_end()) return message(text, end);
@@ -372,16 +389,17 @@ class Parser {
     Expr* made = ast_.make(Expr::Kind::kMessage, take().offset);
     made->text = name;
     int height = 0;
-    while (!is(Kind::kRightBrace) && !is(Kind::kEnd)) {
+    bool goes_on = true;
+    while (is(Kind::kIdent) || is(Kind::kQuestion)) {
       bool is_optional = take_optional_mark();
       if (!is(Kind::kIdent)) break;
       made->fields.emplace_back(take().text);
       int32_t colon = now().offset;
-      if (!expect(Kind::kColon, "':'")) break;
-      add_value(made, is_optional, colon, height);
-      if (!take_if(Kind::kComma)) break;
+      expect(Kind::kColon, "':'");
+      add_value(made, is_optional, colon, Kind::kRightBrace, height);
+      if (!(goes_on = take_if(Kind::kComma))) break;
     }
-    expect(Kind::kRightBrace, "'}'", "{'}', ','}");
+    expect(Kind::kRightBrace, "'}'", goes_on ? "" : "{'}', ','}");
     made->fields.resize(made->args.size());
     return {made, height};
   }
@@ -393,8 +411,8 @@ class Parser {
     return options_.optional_syntax;
   }
 
-  void add_value(Expr* to, bool is_optional, int32_t position, int& height) {
-    Parsed value = expr();
+  void add_value(Expr* to, bool is_optional, int32_t position, Kind closer, int& height) {
+    Parsed value = enclosed(Kind::kComma, closer);
     to->args.push_back(value.e);
     to->optionals.push_back(is_optional);
     to->positions.push_back(position);
@@ -404,37 +422,42 @@ class Parser {
   Parsed list() {
     Expr* made = ast_.make(Expr::Kind::kList, take().offset);
     int height = 0;
-    while (!is(Kind::kRightBracket) && !is(Kind::kEnd)) {
-      if (made->args.empty() && take_if(Kind::kComma)) break;
+    bool goes_on = true;
+    while (starts_element(goes_on)) {
       bool is_optional = take_optional_mark();
-      add_value(made, is_optional, now().offset, height);
-      if (!take_if(Kind::kComma)) break;
+      add_value(made, is_optional, now().offset, Kind::kRightBracket, height);
+      if (!(goes_on = take_if(Kind::kComma))) break;
     }
-    expect(Kind::kRightBracket, "']'", "{']', ','}");
+    if (made->args.empty()) goes_on = take_if(Kind::kComma);
+    expect(Kind::kRightBracket, "']'", goes_on || made->args.empty() ? "" : "{']', ','}");
     return {made, height};
   }
 
   Parsed map() {
     Expr* made = ast_.make(Expr::Kind::kMap, take().offset);
     int height = 0;
-    while (!is(Kind::kRightBrace) && !is(Kind::kEnd)) {
-      if (made->args.empty() && take_if(Kind::kComma)) break;
+    bool goes_on = true;
+    while (starts_element(goes_on)) {
       bool is_optional = take_optional_mark();
-      Parsed key = expr();
+      Parsed key = enclosed(Kind::kColon, Kind::kColon);
       height = std::max(height, key.height);
       int32_t colon = now().offset;
-      if (!is(Kind::kColon)) {
-        report("mismatched input '" + shown(now()) + "' expecting ':'");
-        return {made, height};
+      expect(Kind::kColon, "':'");
+      if (recovering_ && is(Kind::kRightBrace)) {
+        goes_on = false;
+        break;
       }
-      take();
       made->args.push_back(key.e);
-      add_value(made, is_optional, colon, height);
-      if (!take_if(Kind::kComma)) break;
+      add_value(made, is_optional, colon, Kind::kRightBrace, height);
+      if (!(goes_on = take_if(Kind::kComma))) break;
     }
-    expect(Kind::kRightBrace, "'}'", "{'}', ','}");
+    if (made->args.empty()) goes_on = take_if(Kind::kComma);
+    expect(Kind::kRightBrace, "'}'", goes_on || made->args.empty() ? "" : "{'}', ','}");
     return {made, height};
   }
+
+  // Elements go on after a comma, which may also be the last thing before the closer.
+  bool starts_element(bool goes_on) const { return goes_on && (starts_expression(now().kind) || is(Kind::kQuestion)); }
 
   Expr* literal() {
     int32_t offset = now().offset;
@@ -493,7 +516,9 @@ class Parser {
   std::vector<Token> tokens_;
   size_t at_ = 0;
   bool recovering_ = false, too_deep_ = false;
-  int levels_[kRules] = {};
+  std::string_view expecting_ = kStartOfExpression;         // what a message says may stand here
+  std::vector<std::pair<Kind, Kind>> followers_;  // what may come after the expressions around this place
+  int levels_ = 0;
 };
 
 }  // namespace
