@@ -213,6 +213,7 @@ class Checker {
   const Type* join(const Expr& e, const Type* before, const Type* now) {
     if (before == nullptr) return now;
     if (unifier_.assignable(before, now)) return Unifier::most_general(before, now);
+    if (environment_.mixed_literals()) return &types::kDyn;
     mismatch(e, before, now);
     return &types::kError;
   }

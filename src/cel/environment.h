@@ -30,6 +30,9 @@ class Environment {
   // Makes literals of constants at run time, as a plain cel-go program does: for comparing costs with upstream's tests.
   void set_folding(bool folding) { folding_ = folding; }
 
+  // Lists and maps may hold values of several types, as the language has it and Kubernetes has not.
+  void set_mixed_literals(bool mixed) { mixed_literals_ = mixed; }
+
   // For the parts of this module.
   int find_variable(std::string_view name) const;  // -1 when there is none
   const Type* variable_type(size_t i) const { return variables_[i].type; }
@@ -42,6 +45,7 @@ class Environment {
   bool cross_type_comparisons() const { return minor_version_ >= 28; }
   bool optional_syntax() const { return minor_version_ >= 28; }
   bool folding() const { return folding_; }
+  bool mixed_literals() const { return mixed_literals_; }
 
  private:
   struct Variable {
@@ -50,7 +54,7 @@ class Environment {
   };
   int minor_version_;
   uint32_t libraries_;
-  bool folding_ = true;
+  bool folding_ = true, mixed_literals_ = false;
   std::unique_ptr<TypePool> types_;
   std::vector<Variable> variables_;
   StringMap<size_t> places_;

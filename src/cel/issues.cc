@@ -25,6 +25,23 @@ void Issues::add(int line, int column, std::string message) {
   if (++count_ <= kMostReported) list_.push_back({line, column, std::move(message)});
 }
 
+// Upstream takes the message for a format without arguments, which shows when an operator % is part of it.
+void Issues::add_syntax_error(int32_t offset, std::string_view message) {
+  std::string text = "Syntax error: ";
+  for (size_t i = 0; i < message.size(); ++i) {
+    text += message[i];
+    if (message[i] != '%') continue;
+    if (++i == message.size()) {
+      text += "!(NOVERB)";
+    } else if (message[i] != '%') {
+      text += "!";
+      text += message[i];
+      text += "(MISSING)";
+    }
+  }
+  add_at(offset, std::move(text));
+}
+
 void Issues::add_at(int32_t offset, std::string message) {
   if (offset < 0) return add(-1, -1, std::move(message));
   size_t line = 0;

@@ -81,7 +81,7 @@ class Lexer {
   // Nothing matches from here up to and with the code point at `failed`.
   void fail(size_t failed) {
     size_t end = failed + code_point(failed);
-    issues_.add_at(offset_, "Syntax error: token recognition error at: '" + std::string(source_.substr(at_, end - at_)) + "'");
+    issues_.add_syntax_error(offset_, "token recognition error at: '" + std::string(source_.substr(at_, end - at_)) + "'");
     advance(end - at_);
   }
 

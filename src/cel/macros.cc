@@ -106,6 +106,9 @@ class Macros {
 }  // namespace
 
 Expr* expand_macro(Ast& ast, int32_t offset, std::string_view name, Expr* target, const std::vector<Expr*>& args, const ParseOptions& options, Issues& issues) {
+  // Where something was wrong already, nothing more is said.
+  for (const Expr* arg : args)
+    if (arg->kind == Expr::Kind::kError) return ast.make(Expr::Kind::kError, offset);
   Macros macros(ast, offset, issues);
   if (target == nullptr) return name == "has" && args.size() == 1 ? macros.has(args) : nullptr;
   if (name == "map" && args.size() == 3) return macros.map(target, args[0], args[1], args[2]);

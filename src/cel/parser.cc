@@ -22,6 +22,10 @@ constexpr std::string_view kStartOfArguments =
     "{'[', '{', '(', ')', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 constexpr std::string_view kStartOfIndex =
     "{'[', '{', '(', '.', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+constexpr std::string_view kStartOfList =
+    "{'[', ']', '{', '(', '.', ',', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+constexpr std::string_view kStartOfMap =
+    "{'[', '{', '}', '(', '.', ',', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 constexpr std::string_view kReserved[] = {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "let",
                                           "loop", "package", "namespace", "return", "var", "void", "while"};
 
@@ -111,7 +115,7 @@ class Parser {
 
   // One mistake is reported once: nothing more until a token fits again.
   void report(std::string message) {
-    if (!recovering_ && !too_deep_) issues_.add_at(now().offset, "Syntax error: " + std::move(message));
+    if (!recovering_ && !too_deep_) issues_.add_syntax_error(now().offset, message);
     recovering_ = true;
   }
 
@@ -263,7 +267,9 @@ class Parser {
     bool is_optional = take_if(Kind::kQuestion);
     if (!is(Kind::kIdent)) {
       bool is_word = is(Kind::kTrue) || is(Kind::kFalse) || is(Kind::kNull);
-      if (is_word || is_optional) {
+      if (is_optional && may_follow(now().kind, false)) {
+        report("missing IDENTIFIER at '" + shown(now()) + "'");
+      } else if (is_word || is_optional) {
         report("mismatched input '" + shown(now()) + "' expecting IDENTIFIER");
       } else {
         report("no viable alternative at input '." + std::string(now().text) + "'");
@@ -389,17 +395,24 @@ class Parser {
     Expr* made = ast_.make(Expr::Kind::kMessage, take().offset);
     made->text = name;
     int height = 0;
-    bool goes_on = true;
+    bool goes_on = true, has_gap = false;
     while (is(Kind::kIdent) || is(Kind::kQuestion)) {
       bool is_optional = take_optional_mark();
-      if (!is(Kind::kIdent)) break;
+      if (!is(Kind::kIdent)) {
+        report("mismatched input '" + shown(now()) + "' expecting IDENTIFIER");
+        break;
+      }
       made->fields.emplace_back(take().text);
       int32_t colon = now().offset;
-      expect(Kind::kColon, "':'");
+      if (!expect_colon()) {
+        goes_on = take_if(Kind::kComma);
+        has_gap = true;
+        break;
+      }
       add_value(made, is_optional, colon, Kind::kRightBrace, height);
       if (!(goes_on = take_if(Kind::kComma))) break;
     }
-    expect(Kind::kRightBrace, "'}'", goes_on ? "" : "{'}', ','}");
+    close(made, has_gap, goes_on, Kind::kRightBrace, "'}'", "{'}', ',', '?', IDENTIFIER}");
     made->fields.resize(made->args.size());
     return {made, height};
   }
@@ -428,32 +441,47 @@ class Parser {
       add_value(made, is_optional, now().offset, Kind::kRightBracket, height);
       if (!(goes_on = take_if(Kind::kComma))) break;
     }
-    if (made->args.empty()) goes_on = take_if(Kind::kComma);
-    expect(Kind::kRightBracket, "']'", goes_on || made->args.empty() ? "" : "{']', ','}");
+    close(made, false, goes_on, Kind::kRightBracket, "']'", kStartOfList);
     return {made, height};
   }
 
   Parsed map() {
     Expr* made = ast_.make(Expr::Kind::kMap, take().offset);
     int height = 0;
-    bool goes_on = true;
+    bool goes_on = true, has_gap = false;
     while (starts_element(goes_on)) {
       bool is_optional = take_optional_mark();
       Parsed key = enclosed(Kind::kColon, Kind::kColon);
       height = std::max(height, key.height);
       int32_t colon = now().offset;
-      expect(Kind::kColon, "':'");
-      if (recovering_ && is(Kind::kRightBrace)) {
-        goes_on = false;
+      if (!expect_colon()) {
+        goes_on = take_if(Kind::kComma);
+        has_gap = true;
         break;
       }
       made->args.push_back(key.e);
       add_value(made, is_optional, colon, Kind::kRightBrace, height);
       if (!(goes_on = take_if(Kind::kComma))) break;
     }
-    if (made->args.empty()) goes_on = take_if(Kind::kComma);
-    expect(Kind::kRightBrace, "'}'", goes_on || made->args.empty() ? "" : "{'}', ','}");
+    close(made, has_gap, goes_on, Kind::kRightBrace, "'}'", kStartOfMap);
     return {made, height};
+  }
+
+  // Between a key and its value inside braces. False when there is no value either.
+  bool expect_colon() {
+    followers_.emplace_back(Kind::kComma, Kind::kRightBrace);
+    expect(Kind::kColon, "':'");
+    followers_.pop_back();
+    return !recovering_ || starts_expression(now().kind);
+  }
+
+  // The end of a literal, after `goes_on` a comma. An empty one may have a comma too.
+  void close(const Expr* made, bool has_gap, bool goes_on, Kind closer, std::string_view name, std::string_view start) {
+    bool nothing = made->args.empty() && !has_gap;
+    if (nothing && !is(closer) && !is(Kind::kComma)) return expect(closer, name, start);
+    if (nothing) goes_on = take_if(Kind::kComma);
+    std::string both = "{" + std::string(name) + ", ','}";
+    expect(closer, name, goes_on || nothing ? std::string_view() : both);
   }
 
   // Elements go on after a comma, which may also be the last thing before the closer.
