@@ -114,7 +114,7 @@ class Evaluation {
       case Kind::kUint:
       case Kind::kDouble:
       case Kind::kString: return step(node, from, key, nullptr, node.op == Op::kOptionalIndex);
-      default: return Value::error(arena_, "invalid qualifier type: " + std::string(go_type_name(key)));
+      default: return charge(node.step_cost) ? Value::error(arena_, "invalid qualifier type: " + std::string(go_type_name(key))) : stopped();
     }
   }
 
@@ -200,13 +200,15 @@ class Evaluation {
     for (size_t i = 0; i < node.count; ++i) {
       args[i] = eval(code_.child(node, i));
       if (!args[i].is_error()) continue;
-      if (site.stops_at_error) return args[i];
+      // Upstream only charges for a call whose arguments have all been looked at.
+      if (site.stops_at_error && i + 1 < node.count) return args[i];
       if (failure == nullptr) failure = &args[i];
     }
     std::span<const Value> all(args, node.count);
     if (!charge(run_cost(site.cost, all, arena_))) return stopped();
     if (failure != nullptr) return *failure;
-    Value result = dispatch(*site.function, site.resolved, environment_.libraries(), Call{site.function->name, all, arena_, site.regex.get(), pending_});
+    Call applied{site.function->name, all, arena_, site.regex.get(), pending_};
+    Value result = site.regex != nullptr ? site.function->overloads[0].call(applied) : dispatch(*site.function, site.resolved, environment_.libraries(), applied);
     if (!charge(run_cost_of_result(site.cost, result))) return stopped();
     return result;
   }

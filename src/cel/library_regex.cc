@@ -107,6 +107,7 @@ Value matches(const Call& call) {
 }
 
 Value find(const Call& call) {
+  if (!call.args[0].is(Value::Kind::kString)) return cel::no_such_overload();
   std::shared_ptr<const Regex> made;
   std::string error;
   const Regex* regex = regex_of(call, made, error);
@@ -117,6 +118,7 @@ Value find(const Call& call) {
 }
 
 Value find_all(const Call& call) {
+  if (!call.args[0].is(Value::Kind::kString) || (call.args.size() > 2 && !call.args[2].is(Value::Kind::kInt))) return cel::no_such_overload();
   std::shared_ptr<const Regex> made;
   std::string error;
   const Regex* regex = regex_of(call, made, error);

@@ -27,7 +27,9 @@ const std::vector<Case>& cases() {
   static const std::vector<Case> all = [] {
     static std::map<std::string, json::Value> definitions;
     std::vector<Case> made;
-    std::istringstream file(read_whole_file(KNARR_VECTORS "/cel_cases.jsonl"));
+    // KNARR_CEL_CASES: other answers that the oracle recorded.
+    const char* other = std::getenv("KNARR_CEL_CASES");
+    std::istringstream file(read_whole_file(other == nullptr ? KNARR_VECTORS "/cel_cases.jsonl" : other));
     for (std::string line; std::getline(file, line);) {
       Result<json::Value> parsed = json::parse(line);
       if (!parsed.ok()) continue;
