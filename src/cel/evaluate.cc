@@ -105,16 +105,17 @@ class Evaluation {
 
   Value index(const Node& node) {
     Value from = eval(code_.child(node, 0));
-    if (from.is_error()) return from;
+    if (from.is_error() || (from.is(Kind::kOptional) && from.held() == nullptr)) return from;
     Value key = eval(code_.child(node, 1));
-    if (key.is_error()) return charge(node.step_cost) ? key : stopped();
+    bool is_optional = node.op == Op::kOptionalIndex || from.is(Kind::kOptional);
+    if (key.is_error()) return is_optional || charge(node.step_cost) ? key : stopped();
     switch (key.kind()) {
       case Kind::kBool:
       case Kind::kInt:
       case Kind::kUint:
       case Kind::kDouble:
       case Kind::kString: return step(node, from, key, nullptr, node.op == Op::kOptionalIndex);
-      default: return charge(node.step_cost) ? Value::error(arena_, "invalid qualifier type: " + std::string(go_type_name(key))) : stopped();
+      default: return is_optional || charge(node.step_cost) ? Value::error(arena_, "invalid qualifier type: " + std::string(go_type_name(key))) : stopped();
     }
   }
 
@@ -145,15 +146,18 @@ class Evaluation {
 
   Value has(const Node& node) {
     Value from = eval(code_.child(node, 0));
-    if (from.is_error()) return from;
-    if (!charge(node.step_cost)) return stopped();
-    if (from.is(Kind::kOptional)) {
-      if (from.held() == nullptr) return Value::boolean(false);
-      from = *from.held();
+    if (from.is_error()) {
+      // Upstream gives one back for any has() and had only charged names, not choices between them.
+      if (node.step_cost == 0 && cost_ > 0) --cost_;
+      return from;
     }
+    bool is_optional = from.is(Kind::kOptional);
+    if (is_optional && from.held() == nullptr) return Value::boolean(false);
     const FieldName& field = code_.fields[node.data];
     Value found;
-    Value failure = find_in(from, field.key, &field, found);
+    Value failure = find_in(is_optional ? *from.held() : from, field.key, &field, found);
+    bool is_charged = !is_optional || !found.is(Kind::kUnset);
+    if (is_charged && !charge(node.step_cost)) return stopped();
     return failure.is_error() ? failure : Value::boolean(!found.is(Kind::kUnset));
   }
 
@@ -206,7 +210,7 @@ class Evaluation {
     }
     std::span<const Value> all(args, node.count);
     if (!charge(run_cost(site.cost, all, arena_))) return stopped();
-    if (failure != nullptr) return *failure;
+    if (failure != nullptr) return charge(run_cost_of_result(site.cost, *failure)) ? *failure : stopped();
     Call applied{site.function->name, all, arena_, site.regex.get(), pending_};
     Value result = site.regex != nullptr ? site.function->overloads[0].call(applied) : dispatch(*site.function, site.resolved, environment_.libraries(), applied);
     if (!charge(run_cost_of_result(site.cost, result))) return stopped();
@@ -374,6 +378,7 @@ std::string_view go_type_name(const Value& v) {
   }
 }
 
-bool can_be_map_key(const Value& key) { return !key.is(Kind::kBytes) && !key.is(Kind::kList) && !key.is(Kind::kMap); }
+// Lists and maps are keys by identity: nothing finds them.
+bool can_be_map_key(const Value& key) { return !key.is(Kind::kBytes); }
 
 }  // namespace knarr::cel

@@ -67,7 +67,7 @@ Value add_lists(const Call& call, const Value& a, const Value& b) {
   if (right == 0) return a;
   auto* node = static_cast<Concat*>(call.arena.allocate(sizeof(Concat)));
   new (node) Concat{a, b, static_cast<uint32_t>(left + right)};
-  return Value::concat(node);
+  return Value::concat(node, schema);
 }
 
 }  // namespace

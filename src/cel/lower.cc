@@ -126,6 +126,9 @@ class Lowering {
     switch (e.kind) {
       case Expr::Kind::kConst: return constant(e.value);
       case Expr::Kind::kIdent:
+        // Upstream takes any name that stands for a type for the type's own.
+        if ((e.slot >= 0 || e.variable >= 0) && e.type->kind == Type::Kind::kType && !e.type->params.empty() && error_.empty())
+          error_ = "reference to undefined type: " + e.text;
         if (e.slot >= 0) return add(Op::kLocal, {}, static_cast<uint32_t>(e.slot), quiet ? 0 : 1);
         if (e.variable >= 0) return add(Op::kVariable, {}, static_cast<uint32_t>(e.variable), quiet ? 0 : 1);
         return constant(Value::type(type_name(*e.type)));

@@ -80,6 +80,12 @@ std::unique_ptr<Schema> Schema::from_json(const json::Value& from) {
   return made;
 }
 
+const Schema* Schema::member(std::string_view name) const {
+  if (!has_properties) return additional.get();
+  auto found = properties.find(name);
+  return found == properties.end() ? nullptr : found->second.get();
+}
+
 void Schema::add_type_and_object_meta() {
   auto text = [] {
     auto made = std::make_unique<Schema>();

@@ -32,6 +32,8 @@ struct Schema {
 
   // From an OpenAPI v3 schema in JSON (a JSONSchemaProps). Unknown keywords are no concern here. Depth is the tree's.
   static std::unique_ptr<Schema> from_json(const json::Value& schema);
+  // What it says of one member of an object; null when nothing.
+  const Schema* member(std::string_view name) const;
   // Gains kind, apiVersion and metadata, as the root of a resource and an embedded resource have them.
   void add_type_and_object_meta();
 };

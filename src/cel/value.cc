@@ -77,7 +77,7 @@ Value Value::timestamp(int64_t unix_seconds, uint32_t nanos, int zone_minutes) {
   return v;
 }
 
-Value Value::concat(const Concat* node) { return made(Kind::kList, Form::kConcat, node, node->size); }
+Value Value::concat(const Concat* node, const Schema* schema) { return made(Kind::kList, Form::kConcat, node, node->size, schema); }
 Value Value::map(const MadeMap* map) { return made(Kind::kMap, Form::kMade, map, map->size); }
 
 Value Value::typed_list(const Value* items, size_t size, const Schema* schema) { return made(Kind::kList, Form::kMade, items, size, schema); }
@@ -211,15 +211,6 @@ Value text_by_format(const std::string& text, Schema::Format format, Arena& aren
     }
   }
   return Value::string(text);
-}
-
-// What a schema says of one member of an object, null when nothing.
-const Schema* member_schema(const Schema& schema, std::string_view name) {
-  if (schema.has_properties) {
-    auto found = schema.properties.find(name);
-    return found == schema.properties.end() ? nullptr : found->second.get();
-  }
-  return schema.additional.get();
 }
 
 }  // namespace
@@ -362,7 +353,7 @@ bool find_json(const Value& map, std::string_view name, bool is_object, Arena& a
     return true;
   }
   if (is_object && found->is_null()) return false;
-  const Schema* member = member_schema(*schema, name);
+  const Schema* member = schema->member(name);
   if (member == nullptr) return false;
   out = Value::of(*found, *member, arena);
   return true;
@@ -417,7 +408,7 @@ Value map_keys(const Value& map, Arena& arena) {
   Value* keys = arena.values(members.size());
   size_t count = 0;
   for (const auto& [name, value] : members) {
-    if (schema != nullptr && member_schema(*schema, name) == nullptr) continue;
+    if (schema != nullptr && schema->member(name) == nullptr) continue;
     std::optional<std::string> escaped = is_object ? escape_field(name) : std::nullopt;
     keys[count++] = escaped && *escaped != name ? Value::string(arena.copy(*escaped)) : Value::string(name);
   }

@@ -86,7 +86,7 @@ class Value {
   static Value error(std::string_view message) { return text_of(Kind::kError, message); }
   static Value error(Arena& arena, std::string_view message) { return error(arena.copy(message)); }
   static Value list(const Value* items, size_t size) { return made(Kind::kList, Form::kMade, items, size); }
-  static Value concat(const Concat* node);
+  static Value concat(const Concat* node, const Schema* schema);
   // Keeps the meaning of a set or of a list by keys.
   static Value typed_list(const Value* items, size_t size, const Schema* schema);
   static Value map(const MadeMap* map);
