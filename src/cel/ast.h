@@ -43,8 +43,10 @@ struct Expr {
   const Type* type = nullptr;
   std::vector<const Overload*> overloads;  // those that may be meant; one when the types decide
   const Function* function = nullptr;
-  int32_t variable = -1;  // kIdent, or a kSelect that names a variable: index of the environment's variable
-  int32_t slot = -1;      // kIdent: local variable of an enclosing fold. kFold: slot of the loop variable; the accumulator's is one more
+  int32_t variable =
+      -1;  // kIdent, or a kSelect that names a variable: index of the environment's variable
+  int32_t slot = -1;  // kIdent: local variable of an enclosing fold. kFold: slot of the loop
+                      // variable; the accumulator's is one more
 };
 
 // Owns the nodes. Texts of constants live in `arena`.

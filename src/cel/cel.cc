@@ -8,14 +8,21 @@
 
 namespace knarr::cel {
 
-Program::Program(std::shared_ptr<const Environment> environment, std::unique_ptr<Ast> ast, std::unique_ptr<TypePool> types, std::unique_ptr<Code> code)
-    : environment_(std::move(environment)), ast_(std::move(ast)), types_(std::move(types)), code_(std::move(code)) {}
+Program::Program(std::shared_ptr<const Environment> environment, std::unique_ptr<Ast> ast,
+                 std::unique_ptr<TypePool> types, std::unique_ptr<Code> code)
+    : environment_(std::move(environment)),
+      ast_(std::move(ast)),
+      types_(std::move(types)),
+      code_(std::move(code)) {}
 Program::~Program() = default;
 
 const Type& Program::result_type() const { return *ast_->root->type; }
-Range Program::estimate_cost(const SizeHints& hints) const { return cel::estimate_cost(*ast_->root, hints); }
+Range Program::estimate_cost(const SizeHints& hints) const {
+  return cel::estimate_cost(*ast_->root, hints);
+}
 
-Outcome Program::evaluate(std::span<const Value> bindings, const Budget& budget, Arena& arena) const {
+Outcome Program::evaluate(std::span<const Value> bindings, const Budget& budget,
+                          Arena& arena) const {
   return cel::evaluate(*code_, *environment_, bindings, budget, arena);
 }
 
@@ -39,7 +46,8 @@ Compilation compile(std::shared_ptr<const Environment> environment, std::string_
   if (!made.issues.empty()) return made;
   auto code = std::make_unique<Code>();
   (void)lower(*ast, *environment, *code, made.failure);
-  made.program = std::make_unique<Program>(std::move(environment), std::move(ast), std::move(types), std::move(code));
+  made.program = std::make_unique<Program>(std::move(environment), std::move(ast), std::move(types),
+                                           std::move(code));
   return made;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any text as an expression, over data with a schema, data without one, and a typed object. Whatever compiles must evaluate within its
-// budget, twice to the same answer.
+// Any text as an expression, over data with a schema, data without one, and a typed object.
+// Whatever compiles must evaluate within its budget, twice to the same answer.
 #include <cstdlib>
 
 #include "api/core_v1.h"
@@ -22,7 +22,8 @@ constexpr const char* kSchema = R"({"type":"object","properties":{
   "k":{"type":"array","x-kubernetes-list-type":"map","x-kubernetes-list-map-keys":["a"],"items":{"type":"object","properties":{"a":{"type":"string"}}}},
   "m":{"type":"object","additionalProperties":{"type":"string"}},"p":{"x-kubernetes-int-or-string":true},
   "u":{"x-kubernetes-preserve-unknown-fields":true},"namespace":{"type":"string"}}})";
-constexpr const char* kObject = R"({"s":"text","i":7,"d":1.5,"b":true,"t":"2020-01-02T03:04:05Z","r":"1h","y":"aGk=","n":null,"l":[3,1,2],"set":["a","b"],
+constexpr const char* kObject =
+    R"({"s":"text","i":7,"d":1.5,"b":true,"t":"2020-01-02T03:04:05Z","r":"1h","y":"aGk=","n":null,"l":[3,1,2],"set":["a","b"],
   "k":[{"a":"x"},{"a":"y"}],"m":{"one":"1","two":"2"},"p":"http","u":{"deep":[1,{"x":null}]},"namespace":"ns"})";
 
 struct World {
@@ -47,7 +48,8 @@ struct World {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const World world;
   if (size > 4096) return 0;
-  Compilation compiled = compile(world.environment, std::string_view(reinterpret_cast<const char*>(data), size));
+  Compilation compiled =
+      compile(world.environment, std::string_view(reinterpret_cast<const char*>(data), size));
   (void)compiled.error();
   if (!compiled.ok()) return 0;
   Range estimate = compiled.program->estimate_cost(DeclaredSizes(*world.declared));
@@ -55,7 +57,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string answers[2];
   for (std::string& answer : answers) {
     Arena arena(size_t{4} << 20);
-    const Value bindings[] = {Value::of(world.object, *world.schema, arena), Value::of(world.object), Value::of(api::core_v1::Pod::kind_info(), &world.pod)};
+    const Value bindings[] = {Value::of(world.object, *world.schema, arena),
+                              Value::of(world.object),
+                              Value::of(api::core_v1::Pod::kind_info(), &world.pod)};
     Budget budget;
     budget.cost = 20000;
     Outcome outcome = compiled.program->evaluate(bindings, budget, arena);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the recorded answers of upstream (tests/vectors) do not reach: budgets, forms of data, the authorizer, the parts on their own.
+// What the recorded answers of upstream (tests/vectors) do not reach: budgets, forms of data, the
+// authorizer, the parts on their own.
 #include "cel/cel.h"
 
 #include <gtest/gtest.h>
@@ -48,10 +49,12 @@ TEST(Cel, TypedObjectsLookLikeTheirJson) {
   World world;
   world.bind("object", Value::of(api::core_v1::Pod::kind_info(), &pod));
   EXPECT_EQ(world.run("object.kind + object.apiVersion + object.metadata.name"), "Podv1p");
-  EXPECT_EQ(world.run("object.metadata.labels.map(k, k + object.metadata.labels[k])"), "[appweb, tierfront]");
+  EXPECT_EQ(world.run("object.metadata.labels.map(k, k + object.metadata.labels[k])"),
+            "[appweb, tierfront]");
   EXPECT_EQ(world.run("object.metadata.creationTimestamp"), "2020-01-01T00:00:00Z");
   EXPECT_EQ(world.run("object.spec.containers[0].resources.limits.cpu"), "100m");
-  EXPECT_EQ(world.run("object.spec.containers.all(c, c.ports.all(p, p.containerPort == 80))"), "true");
+  EXPECT_EQ(world.run("object.spec.containers.all(c, c.ports.all(p, p.containerPort == 80))"),
+            "true");
   EXPECT_EQ(world.run("has(object.metadata.namespace)"), "false");
   EXPECT_EQ(world.run("has(object.spec.containers)"), "true");
   EXPECT_EQ(world.run("object.metadata.annotations"), "no such key: annotations");
@@ -71,7 +74,9 @@ TEST(Cel, LooksAtJsonWithoutConvertingIt) {
 TEST(Cel, StopsAtTheCostLimit) {
   World world;
   world.budget.cost = 1000;
-  Outcome outcome = world.evaluate("[1,2,3,4,5,6,7,8].all(a, [1,2,3,4,5,6,7,8].all(b, [1,2,3,4,5,6,7,8].all(c, a + b + c > 0))) || true");
+  Outcome outcome = world.evaluate(
+      "[1,2,3,4,5,6,7,8].all(a, [1,2,3,4,5,6,7,8].all(b, [1,2,3,4,5,6,7,8].all(c, a + b + c > 0))) "
+      "|| true");
   EXPECT_EQ(outcome.stop, Stop::kCost);
   EXPECT_EQ(outcome.value.text(), "operation cancelled: actual cost limit exceeded");
   EXPECT_GT(outcome.cost, 1000u);
@@ -81,7 +86,9 @@ TEST(Cel, StopsWhenInterrupted) {
   World world;
   int asked = 0;
   world.budget.interrupted = [&] { return ++asked == 2; };
-  Outcome outcome = world.evaluate("[1,2,3,4,5,6,7,8].all(a, [1,2,3,4,5,6,7,8].all(b, [1,2,3,4,5,6,7,8].all(c, a + b + c > 0)))");
+  Outcome outcome = world.evaluate(
+      "[1,2,3,4,5,6,7,8].all(a, [1,2,3,4,5,6,7,8].all(b, [1,2,3,4,5,6,7,8].all(c, a + b + c > "
+      "0)))");
   EXPECT_EQ(outcome.stop, Stop::kInterrupted);
   EXPECT_EQ(outcome.value.text(), "operation interrupted");
   EXPECT_EQ(asked, 2);
@@ -131,7 +138,9 @@ TEST(Cel, VersionsDecideWhatNewExpressionsMayUse) {
   EXPECT_FALSE(compile(compatible, "quantity('1') == quantity('2')").ok());
   EXPECT_FALSE(compile(compatible, "{'a': 1}.?a.hasValue()").ok());
   EXPECT_FALSE(compile(compatible, "1 < 2.0").ok());
-  EXPECT_TRUE(compile(std::make_shared<Environment>(Environment::kNewest), "{'a': 1}.?a.hasValue() && 1 < 2.0").ok());
+  EXPECT_TRUE(compile(std::make_shared<Environment>(Environment::kNewest),
+                      "{'a': 1}.?a.hasValue() && 1 < 2.0")
+                  .ok());
 }
 
 class Variables : public LazyMap {
@@ -158,8 +167,10 @@ TEST(Cel, LazyMapsAreAskedWhenLookedInto) {
 class Recorder : public Authorizer {
  public:
   Decision check(const AccessCheck& check) override {
-    asked.push_back(std::string(check.account_namespace) + ":" + std::string(check.account) + " " + std::string(check.verb) + " " + std::string(check.path) +
-                    std::string(check.group) + "/" + std::string(check.resource) + "/" + std::string(check.subresource) + " " + std::string(check.name_space) + "/" +
+    asked.push_back(std::string(check.account_namespace) + ":" + std::string(check.account) + " " +
+                    std::string(check.verb) + " " + std::string(check.path) +
+                    std::string(check.group) + "/" + std::string(check.resource) + "/" +
+                    std::string(check.subresource) + " " + std::string(check.name_space) + "/" +
                     std::string(check.name));
     return decision;
   }
@@ -172,15 +183,22 @@ TEST(Cel, AsksTheAuthorizer) {
   recorder.decision = {true, false, "because", ""};
   World world;
   world.bind("authorizer", authorizer_value(recorder, world.arena), &types::kAuthorizer);
-  Outcome outcome =
-      world.evaluate("authorizer.serviceAccount('ns', 'sa').group('apps').resource('deployments').subresource('status').namespace('n').name('x').check('get').reason()");
+  Outcome outcome = world.evaluate(
+      "authorizer.serviceAccount('ns', "
+      "'sa').group('apps').resource('deployments').subresource('status').namespace('n').name('x')."
+      "check('get').reason()");
   EXPECT_EQ(outcome.value.text(), "because");
   EXPECT_EQ(outcome.cost, 350008u);
   EXPECT_EQ(recorder.asked, std::vector<std::string>{"ns:sa get apps/deployments/status n/x"});
   EXPECT_EQ(world.run("authorizer.path('/healthz').check('get').allowed()"), "true");
   EXPECT_EQ(world.run("authorizer.path(' ').check('get').allowed()"), "path must not be empty");
-  EXPECT_EQ(world.run("authorizer.serviceAccount('ns', 'S A').path('/x').check('get').allowed()"), "Invalid service account name");
-  EXPECT_EQ(world.evaluate("authorizer.path('/a').check('get').allowed() && authorizer.path('/b').check('get').allowed() && authorizer.path('/c').check('get').allowed()").stop,
+  EXPECT_EQ(world.run("authorizer.serviceAccount('ns', 'S A').path('/x').check('get').allowed()"),
+            "Invalid service account name");
+  EXPECT_EQ(world
+                .evaluate("authorizer.path('/a').check('get').allowed() && "
+                          "authorizer.path('/b').check('get').allowed() && "
+                          "authorizer.path('/c').check('get').allowed()")
+                .stop,
             Stop::kCost);
 }
 
@@ -189,11 +207,16 @@ TEST(Cel, UndecidedAuthorizationEndsTheEvaluation) {
   recorder.decision.pending = true;
   World world;
   world.bind("authorizer", authorizer_value(recorder, world.arena), &types::kAuthorizer);
-  EXPECT_EQ(world.evaluate("authorizer.path('/a').check('get').allowed() || authorizer.path('/b').check('get').allowed() || true").stop, Stop::kPending);
+  EXPECT_EQ(world
+                .evaluate("authorizer.path('/a').check('get').allowed() || "
+                          "authorizer.path('/b').check('get').allowed() || true")
+                .stop,
+            Stop::kPending);
   EXPECT_EQ(recorder.asked.size(), 1u);
 }
 
-// A list that a fold makes grows in place; a program that takes hold of it halfway sees what was there then.
+// A list that a fold makes grows in place; a program that takes hold of it halfway sees what was
+// there then.
 TEST(Cel, AccumulatorsTakenHoldOfDoNotChange) {
   World world;
   EXPECT_EQ(world.run("[1, 2, 3].map(x, dyn(__result__))"), "[[], [[]], [[], [[]]]]");
@@ -204,7 +227,9 @@ TEST(Cel, NestsOnlySoDeep) {
   std::string deep;
   for (int i = 0; i < 5000; ++i) deep += "[";
   EXPECT_NE(world.run(deep).find("expression recursion limit exceeded: 250"), std::string::npos);
-  EXPECT_NE(world.run(std::string(100001, ' ')).find("expression code point size exceeds limit: size: 100001, limit 100000"), std::string::npos);
+  EXPECT_NE(world.run(std::string(100001, ' '))
+                .find("expression code point size exceeds limit: size: 100001, limit 100000"),
+            std::string::npos);
 }
 
 // Upstream's table of costs (its library's cost test), for which nothing is computed beforehand.
@@ -216,8 +241,14 @@ TEST(Cel, CostsOfLibraries) {
   } kCases[] = {
       {"[1, 2, 3, 4, 5].sum()", {15, 15}, 15},
       {"[uint(1), uint(2), uint(3), uint(4), uint(5)].sum()", {20, 20}, 20},
-      {"['012345678901', '012345678901', '012345678901', '012345678901', '012345678901'].isSorted()", {15, 25}, 15},
-      {"[bytes('012345678901'), bytes('012345678901'), bytes('012345678901'), bytes('012345678901'), bytes('012345678901')].max()", {25, 35}, 25},
+      {"['012345678901', '012345678901', '012345678901', '012345678901', "
+       "'012345678901'].isSorted()",
+       {15, 25},
+       15},
+      {"[bytes('012345678901'), bytes('012345678901'), bytes('012345678901'), "
+       "bytes('012345678901'), bytes('012345678901')].max()",
+       {25, 35},
+       25},
       {"[1, 2, 3, 4, 5].indexOf(3)", {15, 15}, 15},
       {"'01234567890123456789012345678901234567890123456789'.lastIndexOf('123')", {5, 5}, 5},
       {"url('https:://kubernetes.io/').getScheme()", {4, 4}, 4},
@@ -259,7 +290,8 @@ TEST(Cel, DeclaredSizes) {
 }
 
 TEST(Cel, DataThatDoesNotFitItsSchemaIsAnError) {
-  auto schema = Schema::from_json(*json::parse(R"({"type":"object","properties":{"i":{"type":"integer"},"n":{"type":"string"},"t":{"type":"string","format":"date-time"}}})"));
+  auto schema = Schema::from_json(*json::parse(
+      R"({"type":"object","properties":{"i":{"type":"integer"},"n":{"type":"string"},"t":{"type":"string","format":"date-time"}}})"));
   json::Value object = *json::parse(R"({"i":"x","n":null,"t":"yesterday"})");
   World world;
   const Type* type = declare(*schema, "Root", world.environment->types())->type;
@@ -277,7 +309,8 @@ TEST(Escape, FieldNames) {
   EXPECT_EQ(escape_field("1a"), std::nullopt);
   EXPECT_EQ(escape_field("a b"), std::nullopt);
   EXPECT_EQ(escape_field(""), std::nullopt);
-  for (std::string_view name : {"a", "namespace", "a-b.c/d__e", "___", "_a_", "__dot__"}) EXPECT_EQ(unescape_field(*escape_field(name)), name);
+  for (std::string_view name : {"a", "namespace", "a-b.c/d__e", "___", "_a_", "__dot__"})
+    EXPECT_EQ(unescape_field(*escape_field(name)), name);
   EXPECT_EQ(unescape_field("__foo__"), std::nullopt);
   EXPECT_EQ(unescape_field("a__namespace__"), std::nullopt);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Type checking, by cel-go's rules: Hindley-Milner unification with dyn, overloads by the types of their arguments.
+// Type checking, by cel-go's rules: Hindley-Milner unification with dyn, overloads by the types of
+// their arguments.
 #include "cel/checker.h"
 
 namespace knarr::cel {
@@ -10,7 +11,12 @@ using Kind = Expr::Kind;
 class Checker {
  public:
   Checker(Ast& ast, const Environment& environment, TypePool& pool, Issues& issues)
-      : ast_(ast), environment_(environment), pool_(pool), issues_(issues), unifier_(pool), cross_types_(environment.cross_type_comparisons()) {}
+      : ast_(ast),
+        environment_(environment),
+        pool_(pool),
+        issues_(issues),
+        unifier_(pool),
+        cross_types_(environment.cross_type_comparisons()) {}
 
   void run() {
     visit(*ast_.root);
@@ -25,32 +31,54 @@ class Checker {
     int32_t slot;
   };
 
-  void report(int32_t offset, std::string message) { issues_.add_checked(offset, std::move(message)); }
-  void undeclared(const Expr& e, std::string_view name) { report(e.offset, "undeclared reference to '" + std::string(name) + "' (in container '')"); }
+  void report(int32_t offset, std::string message) {
+    issues_.add_checked(offset, std::move(message));
+  }
+  void undeclared(const Expr& e, std::string_view name) {
+    report(e.offset, "undeclared reference to '" + std::string(name) + "' (in container '')");
+  }
 
   void visit(Expr& e) {
     switch (e.kind) {
-      case Kind::kError: e.type = &types::kError; return;
-      case Kind::kConst: e.type = constant_type(e.value); return;
-      case Kind::kIdent: return ident(e);
-      case Kind::kSelect: return select(e);
-      case Kind::kCall: return call(e);
-      case Kind::kList: return list(e);
-      case Kind::kMap: return map(e);
-      case Kind::kMessage: return message(e);
-      case Kind::kFold: return fold(e);
+      case Kind::kError:
+        e.type = &types::kError;
+        return;
+      case Kind::kConst:
+        e.type = constant_type(e.value);
+        return;
+      case Kind::kIdent:
+        return ident(e);
+      case Kind::kSelect:
+        return select(e);
+      case Kind::kCall:
+        return call(e);
+      case Kind::kList:
+        return list(e);
+      case Kind::kMap:
+        return map(e);
+      case Kind::kMessage:
+        return message(e);
+      case Kind::kFold:
+        return fold(e);
     }
   }
 
   static const Type* constant_type(const Value& value) {
     switch (value.kind()) {
-      case Value::Kind::kBool: return &types::kBool;
-      case Value::Kind::kInt: return &types::kInt;
-      case Value::Kind::kUint: return &types::kUint;
-      case Value::Kind::kDouble: return &types::kDouble;
-      case Value::Kind::kString: return &types::kString;
-      case Value::Kind::kBytes: return &types::kBytes;
-      default: return &types::kNull;
+      case Value::Kind::kBool:
+        return &types::kBool;
+      case Value::Kind::kInt:
+        return &types::kInt;
+      case Value::Kind::kUint:
+        return &types::kUint;
+      case Value::Kind::kDouble:
+        return &types::kDouble;
+      case Value::Kind::kString:
+        return &types::kString;
+      case Value::Kind::kBytes:
+        return &types::kBytes;
+      default:
+        return &types::kNull;
     }
   }
 
@@ -101,11 +129,19 @@ class Checker {
     if (unwrapped) target = target->params[0];
     const Type* result = &types::kDyn;
     switch (target->kind) {
-      case Type::Kind::kMap: result = target->params[1]; break;
-      case Type::Kind::kObject: result = object_field(e, *target, field); break;
-      case Type::Kind::kVar: (void)unifier_.assignable(&types::kDyn, target); break;
+      case Type::Kind::kMap:
+        result = target->params[1];
+        break;
+      case Type::Kind::kObject:
+        result = object_field(e, *target, field);
+        break;
+      case Type::Kind::kVar:
+        (void)unifier_.assignable(&types::kDyn, target);
+        break;
       default:
-        if (!target->is_dyn_or_error()) report(e.offset, "type '" + to_proto_text(*target) + "' does not support field selection");
+        if (!target->is_dyn_or_error())
+          report(e.offset,
+                 "type '" + to_proto_text(*target) + "' does not support field selection");
     }
     if (unwrapped || is_optional) result = pool_.optional(result);
     return unifier_.resolve(result, false);
@@ -137,7 +173,8 @@ class Checker {
     if (e.has_target) {
       // a.b.f(x) may be the function a.b.f.
       std::string prefix = qualified_name(*e.args[0]);
-      const Function* function = prefix.empty() ? nullptr : environment_.find_function(prefix + "." + e.text);
+      const Function* function =
+          prefix.empty() ? nullptr : environment_.find_function(prefix + "." + e.text);
       if (function != nullptr) {
         e.has_target = false;
         e.text = function->name;
@@ -158,10 +195,14 @@ class Checker {
     std::vector<const Type*> params;
     for (const Type* param : type->params) params.push_back(instantiate(param, variables));
     switch (type->kind) {
-      case Type::Kind::kList: return pool_.list(params[0]);
-      case Type::Kind::kMap: return pool_.map(params[0], params[1]);
-      case Type::Kind::kOptional: return pool_.optional(params[0]);
-      default: return pool_.type_of(params[0]);
+      case Type::Kind::kList:
+        return pool_.list(params[0]);
+      case Type::Kind::kMap:
+        return pool_.map(params[0], params[1]);
+      case Type::Kind::kOptional:
+        return pool_.optional(params[0]);
+      default:
+        return pool_.type_of(params[0]);
     }
   }
 
@@ -175,7 +216,8 @@ class Checker {
       if (!environment_.has(overload) || overload.is_member() != e.has_target) continue;
       if ((overload.flags & Overload::kCrossNumber) && !cross_types_) continue;
       std::vector<const Type*> variables, params;
-      for (uint32_t i = 0; i < overload.type_variables; ++i) variables.push_back(unifier_.new_var());
+      for (uint32_t i = 0; i < overload.type_variables; ++i)
+        variables.push_back(unifier_.new_var());
       for (const Type* param : overload.params) params.push_back(instantiate(param, variables));
       if (!unifier_.assignable(args, params)) continue;
       e.overloads.push_back(&overload);
@@ -187,7 +229,8 @@ class Checker {
       }
     }
     if (result == nullptr) {
-      report(e.offset, "found no matching overload for '" + std::string(function.name) + "' applied to '" + signature(args, e.has_target) + "'");
+      report(e.offset, "found no matching overload for '" + std::string(function.name) +
+                           "' applied to '" + signature(args, e.has_target) + "'");
       result = &types::kError;
     }
     e.type = result;
@@ -219,7 +262,8 @@ class Checker {
   }
 
   void mismatch(const Expr& e, const Type* wanted, const Type* found) {
-    report(e.offset, "expected type '" + to_string(*wanted) + "' but found '" + to_string(*found) + "'");
+    report(e.offset,
+           "expected type '" + to_string(*wanted) + "' but found '" + to_string(*found) + "'");
   }
 
   const Type* unwrap_optional(const Expr& e, bool is_optional) {
@@ -253,7 +297,8 @@ class Checker {
     e.type = pool_.map(key, value);
   }
 
-  // No message can be made here: there are no message types. What is wrong is said as upstream says it.
+  // No message can be made here: there are no message types. What is wrong is said as upstream says
+  // it.
   void message(Expr& e) {
     Expr name;
     if (!resolve_name(name, e.text)) {
@@ -265,7 +310,8 @@ class Checker {
     if (found.kind != Type::Kind::kType) {
       report(e.offset, "'" + to_string(found) + "(" + to_proto_text(found) + ")' is not a type");
     } else {
-      report(e.offset, "'" + (found.params.empty() ? "" : to_string(*found.params[0])) + "' is not a message type");
+      report(e.offset, "'" + (found.params.empty() ? "" : to_string(*found.params[0])) +
+                           "' is not a message type");
     }
     for (size_t i = 0; i < e.args.size(); ++i) {
       visit(*e.args[i]);
@@ -287,12 +333,15 @@ class Checker {
     } else if (range->is_dyn_or_error() || range->kind == Type::Kind::kVar) {
       (void)unifier_.assignable(&types::kDyn, range);
     } else {
-      report(e.args[Expr::kRange]->offset, "expression of type '" + to_string(*range) + "' cannot be range of a comprehension (must be list, map, or dynamic)");
+      report(e.args[Expr::kRange]->offset,
+             "expression of type '" + to_string(*range) +
+                 "' cannot be range of a comprehension (must be list, map, or dynamic)");
       variable = &types::kError;
     }
     e.slot = ast_.slots;
     ast_.slots += 2;
-    // Upstream's scopes forget which comparisons are off: from the first fold on, numbers of different types compare.
+    // Upstream's scopes forget which comparisons are off: from the first fold on, numbers of
+    // different types compare.
     cross_types_ = true;
     locals_.push_back({e.accumulator, accumulator, e.slot + 1});
     locals_.push_back({e.text, variable, e.slot});
@@ -321,6 +370,8 @@ class Checker {
 
 }  // namespace
 
-void check(Ast& ast, const Environment& environment, TypePool& pool, Issues& issues) { Checker(ast, environment, pool, issues).run(); }
+void check(Ast& ast, const Environment& environment, TypePool& pool, Issues& issues) {
+  Checker(ast, environment, pool, issues).run();
+}
 
 }  // namespace knarr::cel

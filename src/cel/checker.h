@@ -6,7 +6,8 @@
 
 namespace knarr::cel {
 
-// Finds the type of every node, the variables and functions that names mean, and reports what does not fit. Types go to `pool`.
+// Finds the type of every node, the variables and functions that names mean, and reports what does
+// not fit. Types go to `pool`.
 void check(Ast& ast, const Environment& environment, TypePool& pool, Issues& issues);
 
 }  // namespace knarr::cel

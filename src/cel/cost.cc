@@ -16,7 +16,9 @@ constexpr uint64_t kMax = std::numeric_limits<uint64_t>::max();
 uint64_t plus(uint64_t a, uint64_t b) { return a > kMax - b ? kMax : a + b; }
 uint64_t times(uint64_t a, uint64_t b) { return a != 0 && b != 0 && a > kMax / b ? kMax : a * b; }
 // What Go makes on amd64 of a number that is too large: the estimates show it.
-uint64_t rounded_up(double n) { return n >= 18446744073709551616.0 ? uint64_t{1} << 63 : static_cast<uint64_t>(std::ceil(n)); }
+uint64_t rounded_up(double n) {
+  return n >= 18446744073709551616.0 ? uint64_t{1} << 63 : static_cast<uint64_t>(std::ceil(n));
+}
 uint64_t scaled(uint64_t n, double factor) {
   auto real = static_cast<double>(n);
   return real > 0 && real > static_cast<double>(kMax) / factor ? kMax : rounded_up(real * factor);
@@ -51,14 +53,22 @@ class Estimator {
 
   Range cost(const Expr& e) {
     switch (e.kind) {
-      case Expr::Kind::kIdent: return ident(e);
-      case Expr::Kind::kSelect: return select(e);
-      case Expr::Kind::kCall: return call(e);
-      case Expr::Kind::kList: return sum(e.args) + kListCost;
-      case Expr::Kind::kMap: return sum(e.args) + kMapCost;
-      case Expr::Kind::kMessage: return sum(e.args) + kMessageCost;
-      case Expr::Kind::kFold: return fold(e);
-      default: return {};
+      case Expr::Kind::kIdent:
+        return ident(e);
+      case Expr::Kind::kSelect:
+        return select(e);
+      case Expr::Kind::kCall:
+        return call(e);
+      case Expr::Kind::kList:
+        return sum(e.args) + kListCost;
+      case Expr::Kind::kMap:
+        return sum(e.args) + kMapCost;
+      case Expr::Kind::kMessage:
+        return sum(e.args) + kMessageCost;
+      case Expr::Kind::kFold:
+        return fold(e);
+      default:
+        return {};
     }
   }
 
@@ -75,7 +85,8 @@ class Estimator {
     for (size_t i = loops_.size(); i-- > 0;) {
       if (loops_[i].first != e.text) continue;
       const Expr& range = *loops_[i].second;
-      if (range.type->kind != Type::Kind::kList && range.type->kind != Type::Kind::kMap) return kOne;
+      if (range.type->kind != Type::Kind::kList && range.type->kind != Type::Kind::kMap)
+        return kOne;
       Path path = path_of(range);
       path.emplace_back(range.type->kind == Type::Kind::kList ? "@items" : "@keys");
       paths_[&e] = std::move(path);
@@ -129,7 +140,9 @@ class Estimator {
     return made;
   }
 
-  std::optional<Range> hinted(const Sized& what) const { return what.known ? what.known : hints_.size_of(what.path, *what.type); }
+  std::optional<Range> hinted(const Sized& what) const {
+    return what.known ? what.known : hints_.size_of(what.path, *what.type);
+  }
 
   // Kubernetes' libraries know no size of scalars, cel-go's functions do.
   Range library_size(const Sized& what) const { return hinted(what).value_or(kAnySize); }
@@ -140,8 +153,10 @@ class Estimator {
       case Type::Kind::kUint:
       case Type::Kind::kDouble:
       case Type::Kind::kDuration:
-      case Type::Kind::kTimestamp: return hinted(what).value_or(kOne);
-      default: return library_size(what);
+      case Type::Kind::kTimestamp:
+        return hinted(what).value_or(kOne);
+      default:
+        return library_size(what);
     }
   }
 
@@ -173,7 +188,9 @@ class Estimator {
     for (const Overload* overload : e.overloads) {
       Applied applied = apply(*overload, target, args, costs, e);
       calls = widest(calls, applied.cost);
-      if (applied.result_size) result_size = result_size ? widest(*result_size, *applied.result_size) : applied.result_size;
+      if (applied.result_size)
+        result_size =
+            result_size ? widest(*result_size, *applied.result_size) : applied.result_size;
       if (overload->cost == Cost::kIndexList || overload->cost == Cost::kIndexMap) {
         Path path = path_of(*e.args[0]);
         path.emplace_back(overload->cost == Cost::kIndexList ? "@items" : "@values");
@@ -184,19 +201,26 @@ class Estimator {
     return total + calls;
   }
 
-  Applied apply(const Overload& overload, const std::optional<Sized>& target, const std::vector<Sized>& args, const std::vector<Range>& costs, const Expr& e) const {
+  Applied apply(const Overload& overload, const std::optional<Sized>& target,
+                const std::vector<Sized>& args, const std::vector<Range>& costs,
+                const Expr& e) const {
     Range arguments;
     for (Range cost : costs) arguments = arguments + cost;
-    if (overload.cost == Cost::kLogical) return {{costs[0].min, (costs[0] + costs[1]).max}, std::nullopt};
-    if (overload.cost == Cost::kConditional) return {costs[0] + widest(costs[1], costs[2]), widest(size(args[1]), size(args[2]))};
-    Applied made = overload.cost >= Cost::kNominal ? apply_library(overload.cost, target, args, e) : apply_standard(overload.cost, target, args);
+    if (overload.cost == Cost::kLogical)
+      return {{costs[0].min, (costs[0] + costs[1]).max}, std::nullopt};
+    if (overload.cost == Cost::kConditional)
+      return {costs[0] + widest(costs[1], costs[2]), widest(size(args[1]), size(args[2]))};
+    Applied made = overload.cost >= Cost::kNominal ? apply_library(overload.cost, target, args, e)
+                                                   : apply_standard(overload.cost, target, args);
     made.cost = made.cost + arguments;
     return made;
   }
 
-  Applied apply_standard(Cost cost, const std::optional<Sized>& target, const std::vector<Sized>& args) const {
+  Applied apply_standard(Cost cost, const std::optional<Sized>& target,
+                         const std::vector<Sized>& args) const {
     switch (cost) {
-      case Cost::kScanFirst: return {size(args[0]) * kTextFactor};
+      case Cost::kScanFirst:
+        return {size(args[0]) * kTextFactor};
       case Cost::kStringToBytes: {
         Range text = size(args[0]);
         return {text * kTextFactor, Range{text.min, text.max * 4}};  // wraps around, as upstream's
@@ -205,9 +229,12 @@ class Estimator {
         Range bytes = size(args[0]);
         return {bytes * kTextFactor, Range{bytes.min / 4, bytes.max}};
       }
-      case Cost::kInList: return {size(args[1]) * 1.0};
-      case Cost::kMatches: return {((size(*target) + kOne) * kTextFactor) * (size(args[0]) * kRegexFactor)};
-      case Cost::kContains: return {(size(*target) * kTextFactor) * (size(args[0]) * kTextFactor)};
+      case Cost::kInList:
+        return {size(args[1]) * 1.0};
+      case Cost::kMatches:
+        return {((size(*target) + kOne) * kTextFactor) * (size(args[0]) * kRegexFactor)};
+      case Cost::kContains:
+        return {(size(*target) * kTextFactor) * (size(args[0]) * kTextFactor)};
       case Cost::kConcat:
       case Cost::kAddList: {
         Range both = size(args[0]) + size(args[1]);
@@ -218,18 +245,22 @@ class Estimator {
         uint64_t most = std::min(size(args[0]).max, size(args[1]).max);
         return {Range{most > 0 ? uint64_t{1} : 0, most} * kTextFactor};
       }
-      default: return {kOne};
+      default:
+        return {kOne};
     }
   }
 
-  Applied apply_library(Cost cost, const std::optional<Sized>& target, const std::vector<Sized>& args, const Expr& e) const {
+  Applied apply_library(Cost cost, const std::optional<Sized>& target,
+                        const std::vector<Sized>& args, const Expr& e) const {
     switch (cost) {
-      case Cost::kCheck: return {{350000, 350000}};
+      case Cost::kCheck:
+        return {{350000, 350000}};
       case Cost::kTraverse: {
         std::optional<Sized> element = element_of(*target);
         if (!element) return {library_size(*target) * kTextFactor};
         Range each = kOne;
-        if (element->type->kind == Type::Kind::kString || element->type->kind == Type::Kind::kBytes) each = each + library_size(*element) * kTextFactor;
+        if (element->type->kind == Type::Kind::kString || element->type->kind == Type::Kind::kBytes)
+          each = each + library_size(*element) * kTextFactor;
         return {library_size(*target) * each};
       }
       case Cost::kScan: {
@@ -238,33 +269,43 @@ class Estimator {
       }
       case Cost::kReplace: {
         Range text = library_size(*target);
-        return {text * (2 * kTextFactor), replaced_size(text, library_size(args[0]), library_size(args[1]))};
+        return {text * (2 * kTextFactor),
+                replaced_size(text, library_size(args[0]), library_size(args[1]))};
       }
       case Cost::kSplit: {
         Range text = library_size(*target);
         uint64_t most = text.max;
-        if (args.size() > 1 && e.args[2]->kind == Expr::Kind::kConst) most = e.args[2]->value.as_uint();
+        if (args.size() > 1 && e.args[2]->kind == Expr::Kind::kConst)
+          most = e.args[2]->value.as_uint();
         return {text * (2 * kTextFactor), Range{0, most}};
       }
-      case Cost::kJoin: return joined(*target, args);
+      case Cost::kJoin:
+        return joined(*target, args);
       case Cost::kFind: {
         Range text = library_size(*target);
-        return {((text + kOne) * kTextFactor) * (library_size(args[0]) * kRegexFactor), Range{0, text.max}};
+        return {((text + kOne) * kTextFactor) * (library_size(args[0]) * kRegexFactor),
+                Range{0, text.max}};
       }
-      default: return {kOne};
+      default:
+        return {kOne};
     }
   }
 
   Applied joined(const Sized& list, const std::vector<Sized>& args) const {
     Range count = library_size(list), size;
     if (std::optional<Sized> element = element_of(list)) size = count * library_size(*element);
-    if (!args.empty()) size = size + library_size(args[0]) * Range{count.min > 0 ? count.min - 1 : 0, count.max > 0 ? count.max - 1 : 0};
+    if (!args.empty())
+      size = size + library_size(args[0]) *
+                        Range{count.min > 0 ? count.min - 1 : 0, count.max > 0 ? count.max - 1 : 0};
     return {size * kTextFactor, size};
   }
 
-  // How long a text may be after replacing: what is replaced as short or long as it can be, as often as it can be.
+  // How long a text may be after replacing: what is replaced as short or long as it can be, as
+  // often as it can be.
   static Range replaced_size(Range text, Range from, Range to) {
-    auto often = [](uint64_t size, uint64_t piece) { return rounded_up(static_cast<double>(size) / static_cast<double>(piece)); };
+    auto often = [](uint64_t size, uint64_t piece) {
+      return rounded_up(static_cast<double>(size) / static_cast<double>(piece));
+    };
     Range count, kept;
     if (from.min == 0) {
       count.max = text.max < kMax ? text.max + 1 : text.max;
@@ -310,6 +351,8 @@ std::optional<Range> DeclaredSizes::size_of(std::span<const std::string> path, c
   return Range{0, static_cast<uint64_t>(at->max_elements)};
 }
 
-Range estimate_cost(const Expr& root, const SizeHints& hints) { return Estimator(hints).cost(root); }
+Range estimate_cost(const Expr& root, const SizeHints& hints) {
+  return Estimator(hints).cost(root);
+}
 
 }  // namespace knarr::cel

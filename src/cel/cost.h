@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The estimate of what an expression may cost, from the types and the maximal sizes of its data. Upstream refuses rules of custom
-// resources by these numbers, so they are upstream's to the unit.
+// The estimate of what an expression may cost, from the types and the maximal sizes of its data.
+// Upstream refuses rules of custom resources by these numbers, so they are upstream's to the unit.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,10 @@ struct Range {
 class SizeHints {
  public:
   virtual ~SizeHints() = default;
-  // `path` begins with a variable; then come names of fields, "@items", "@values" and "@keys". It is empty for data that is not
-  // reached from a variable.
-  virtual std::optional<Range> size_of(std::span<const std::string> path, const Type& type) const = 0;
+  // `path` begins with a variable; then come names of fields, "@items", "@values" and "@keys". It
+  // is empty for data that is not reached from a variable.
+  virtual std::optional<Range> size_of(std::span<const std::string> path,
+                                       const Type& type) const = 0;
 };
 
 // The maximal sizes that a declared type has, whichever variable the path begins with.

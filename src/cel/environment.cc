@@ -8,7 +8,8 @@ namespace {
 constexpr uint32_t bit(Library library) { return 1u << static_cast<unsigned>(library); }
 
 uint32_t libraries_of(int minor_version) {
-  uint32_t libraries = bit(Library::kStandard) | bit(Library::kStrings) | bit(Library::kUrls) | bit(Library::kRegex) | bit(Library::kLists);
+  uint32_t libraries = bit(Library::kStandard) | bit(Library::kStrings) | bit(Library::kUrls) |
+                       bit(Library::kRegex) | bit(Library::kLists);
   if (minor_version >= 27) libraries |= bit(Library::kAuthorizer);
   if (minor_version >= 28) libraries |= bit(Library::kQuantity) | bit(Library::kOptional);
   return libraries;
@@ -16,7 +17,10 @@ uint32_t libraries_of(int minor_version) {
 
 }  // namespace
 
-Environment::Environment(int minor_version) : minor_version_(minor_version), libraries_(libraries_of(minor_version)), types_(std::make_unique<TypePool>()) {}
+Environment::Environment(int minor_version)
+    : minor_version_(minor_version),
+      libraries_(libraries_of(minor_version)),
+      types_(std::make_unique<TypePool>()) {}
 
 size_t Environment::add_variable(std::string_view name, const Type* type) {
   variables_.push_back({std::string(name), type});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of fields as expressions write them: "my-field" is my__dash__field, "namespace" is __namespace__.
+// Names of fields as expressions write them: "my-field" is my__dash__field, "namespace" is
+// __namespace__.
 #pragma once
 
 #include <optional>

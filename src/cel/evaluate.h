@@ -6,7 +6,8 @@
 
 namespace knarr::cel {
 
-Outcome evaluate(const Code& code, const Environment& environment, std::span<const Value> bindings, const Budget& budget, Arena& arena);
+Outcome evaluate(const Code& code, const Environment& environment, std::span<const Value> bindings,
+                 const Budget& budget, Arena& arena);
 
 // obj.key or obj[key]; the language's error when there is no such thing.
 Value select_from(const Value& from, const Value& key, const FieldName* field, Arena& arena);

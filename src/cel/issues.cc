@@ -25,7 +25,8 @@ void Issues::add(int line, int column, std::string message) {
   if (++count_ <= kMostReported) list_.push_back({line, column, std::move(message)});
 }
 
-// Upstream takes the message for a format without arguments, which shows when an operator % is part of it.
+// Upstream takes the message for a format without arguments, which shows when an operator % is part
+// of it.
 void Issues::add_syntax_error(int32_t offset, std::string_view message) {
   std::string text = "Syntax error: ";
   for (size_t i = 0; i < message.size(); ++i) {
@@ -46,7 +47,8 @@ void Issues::add_at(int32_t offset, std::string message) {
   if (offset < 0) return add(-1, -1, std::move(message));
   size_t line = 0;
   while (line < line_ends_.size() && line_ends_[line] <= offset) ++line;
-  add(static_cast<int>(line) + 1, offset - (line == 0 ? 0 : line_ends_[line - 1]), std::move(message));
+  add(static_cast<int>(line) + 1, offset - (line == 0 ? 0 : line_ends_[line - 1]),
+      std::move(message));
 }
 
 void Issues::add_checked(int32_t offset, std::string message) {
@@ -73,11 +75,14 @@ std::string Issues::line_text(int line, bool& found) const {
 
 std::string Issues::to_string() const {
   std::vector<Issue> sorted = list_;
-  std::stable_sort(sorted.begin(), sorted.end(), [](const Issue& a, const Issue& b) { return std::pair(a.line, a.column) < std::pair(b.line, b.column); });
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Issue& a, const Issue& b) {
+    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+  });
   std::string out;
   for (const Issue& issue : sorted) {
     if (!out.empty()) out += '\n';
-    out += "ERROR: <input>:" + std::to_string(issue.line) + ":" + std::to_string(issue.column + 1) + ": " + issue.message;
+    out += "ERROR: <input>:" + std::to_string(issue.line) + ":" + std::to_string(issue.column + 1) +
+           ": " + issue.message;
     bool found = false;
     std::string text = line_text(issue.line, found);
     if (!found || text.size() > kLongestSnippet) continue;
@@ -91,7 +96,8 @@ std::string Issues::to_string() const {
     for (int i = 0; i < issue.column && at < end; ++i) out += is_wide() ? kWideDot : ".";
     out += is_wide() ? kWideMark : "^";
   }
-  if (count_ > kMostReported) out += "\n" + std::to_string(count_ - kMostReported) + " more errors were truncated";
+  if (count_ > kMostReported)
+    out += "\n" + std::to_string(count_ - kMostReported) + " more errors were truncated";
   return out;
 }
 

@@ -21,12 +21,15 @@ class Issues {
   explicit Issues(std::string_view source);
 
   void add(int line, int column, std::string message);
-  void add_at(int32_t offset, std::string message);       // exact
-  void add_checked(int32_t offset, std::string message);  // as the checker counts lines: the first column of a later line shows on the one before
+  void add_at(int32_t offset, std::string message);  // exact
+  void add_checked(int32_t offset,
+                   std::string message);  // as the checker counts lines: the first column of a
+                                          // later line shows on the one before
   void add_syntax_error(int32_t offset, std::string_view message);  // "Syntax error: message"
   bool empty() const { return count_ == 0; }
   const std::vector<Issue>& list() const { return list_; }
-  // "ERROR: <input>:1:5: message\n | source\n | ....^", in the order of lines and columns. At most 100.
+  // "ERROR: <input>:1:5: message\n | source\n | ....^", in the order of lines and columns. At most
+  // 100.
   std::string to_string() const;
 
  private:

@@ -23,13 +23,17 @@ struct Sign {
 };
 // Longer ones first.
 constexpr Sign kSigns[] = {
-    {"==", Kind::kEqual}, {"!=", Kind::kNotEqual}, {"<=", Kind::kLessEqual}, {">=", Kind::kGreaterEqual}, {"&&", Kind::kAnd}, {"||", Kind::kOr},
-    {"<", Kind::kLess}, {">", Kind::kGreater}, {"[", Kind::kLeftBracket}, {"]", Kind::kRightBracket}, {"{", Kind::kLeftBrace},
-    {"}", Kind::kRightBrace}, {"(", Kind::kLeftParen}, {")", Kind::kRightParen}, {".", Kind::kDot}, {",", Kind::kComma}, {"-", Kind::kMinus},
-    {"!", Kind::kNot}, {"?", Kind::kQuestion}, {":", Kind::kColon}, {"+", Kind::kPlus}, {"*", Kind::kStar}, {"/", Kind::kSlash},
-    {"%", Kind::kPercent},
+    {"==", Kind::kEqual},        {"!=", Kind::kNotEqual},  {"<=", Kind::kLessEqual},
+    {">=", Kind::kGreaterEqual}, {"&&", Kind::kAnd},       {"||", Kind::kOr},
+    {"<", Kind::kLess},          {">", Kind::kGreater},    {"[", Kind::kLeftBracket},
+    {"]", Kind::kRightBracket},  {"{", Kind::kLeftBrace},  {"}", Kind::kRightBrace},
+    {"(", Kind::kLeftParen},     {")", Kind::kRightParen}, {".", Kind::kDot},
+    {",", Kind::kComma},         {"-", Kind::kMinus},      {"!", Kind::kNot},
+    {"?", Kind::kQuestion},      {":", Kind::kColon},      {"+", Kind::kPlus},
+    {"*", Kind::kStar},          {"/", Kind::kSlash},      {"%", Kind::kPercent},
 };
-constexpr Sign kWords[] = {{"true", Kind::kTrue}, {"false", Kind::kFalse}, {"null", Kind::kNull}, {"in", Kind::kIn}};
+constexpr Sign kWords[] = {
+    {"true", Kind::kTrue}, {"false", Kind::kFalse}, {"null", Kind::kNull}, {"in", Kind::kIn}};
 
 class Lexer {
  public:
@@ -42,7 +46,9 @@ class Lexer {
   }
 
  private:
-  char peek(size_t ahead = 0) const { return at_ + ahead < source_.size() ? source_[at_ + ahead] : '\0'; }
+  char peek(size_t ahead = 0) const {
+    return at_ + ahead < source_.size() ? source_[at_ + ahead] : '\0';
+  }
 
   void advance(size_t bytes) {
     const char *from = source_.data() + at_, *end = from + bytes;
@@ -81,7 +87,8 @@ class Lexer {
   // Nothing matches from here up to and with the code point at `failed`.
   void fail(size_t failed) {
     size_t end = failed + code_point(failed);
-    issues_.add_syntax_error(offset_, "token recognition error at: '" + std::string(source_.substr(at_, end - at_)) + "'");
+    issues_.add_syntax_error(offset_, "token recognition error at: '" +
+                                          std::string(source_.substr(at_, end - at_)) + "'");
     advance(end - at_);
   }
 
@@ -94,12 +101,14 @@ class Lexer {
       while (peek(prefix) != '"' && peek(prefix) != '\'') ++prefix;
       bool is_bytes = prefix > 0 && (c == 'b' || c == 'B');
       bool is_raw = prefix == 2 || (prefix == 1 && !is_bytes);
-      if (size_t size = string(at_ + prefix, is_raw, failed)) return emit(is_bytes ? Kind::kBytes : Kind::kString, prefix + size);
+      if (size_t size = string(at_ + prefix, is_raw, failed))
+        return emit(is_bytes ? Kind::kBytes : Kind::kString, prefix + size);
       if (prefix == 0) return fail(failed);
     }
     if (is_letter(c)) return word();
     for (const Sign& sign : kSigns)
-      if (source_.compare(at_, sign.text.size(), sign.text) == 0) return emit(sign.kind, sign.text.size());
+      if (source_.compare(at_, sign.text.size(), sign.text) == 0)
+        return emit(sign.kind, sign.text.size());
     // The first half of a two-letter sign fails at what follows it.
     fail(c == '=' || c == '&' || c == '|' ? at_ + 1 : at_);
   }
@@ -111,7 +120,8 @@ class Lexer {
     return peek(i) == '"' || peek(i) == '\'';
   }
 
-  // The size of the literal whose quote is at `from`; 0 when it does not end, with the place where that shows.
+  // The size of the literal whose quote is at `from`; 0 when it does not end, with the place where
+  // that shows.
   size_t string(size_t from, bool is_raw, size_t& failed) const {
     char quote = source_[from];
     if (source_.size() >= from + 3 && source_[from + 1] == quote && source_[from + 2] == quote) {
@@ -157,7 +167,8 @@ class Lexer {
     size_t size = 1;
     while (is_letter(peek(size)) || is_digit(peek(size))) ++size;
     std::string_view text = source_.substr(at_, size);
-    const Sign* word = std::find_if(std::begin(kWords), std::end(kWords), [&](const Sign& w) { return w.text == text; });
+    const Sign* word = std::find_if(std::begin(kWords), std::end(kWords),
+                                    [&](const Sign& w) { return w.text == text; });
     emit(word == std::end(kWords) ? Kind::kIdent : word->kind, size);
   }
 
@@ -204,7 +215,8 @@ class Lexer {
 
 int hex_value(char c) { return is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10; }
 
-// One escape after its backslash. In bytes, \x and octal ones are bytes and \u is not allowed; in strings they are code points.
+// One escape after its backslash. In bytes, \x and octal ones are bytes and \u is not allowed; in
+// strings they are code points.
 bool take_escape(std::string_view& text, bool is_bytes, std::string& out) {
   constexpr std::string_view kLetters = "abfnrtv", kMeanings = "\a\b\f\n\r\t\v";
   char c = text[0];
@@ -223,7 +235,8 @@ bool take_escape(std::string_view& text, bool is_bytes, std::string& out) {
   size_t digits = is_octal ? 3 : c == 'x' || c == 'X' ? 2 : c == 'u' ? 4 : 8;
   if (!is_octal) text.remove_prefix(1);
   if (is_bytes && digits > 3) return false;
-  for (size_t i = 0; i < digits; ++i) code = code * (is_octal ? 8 : 16) + static_cast<uint32_t>(hex_value(text[i]));
+  for (size_t i = 0; i < digits; ++i)
+    code = code * (is_octal ? 8 : 16) + static_cast<uint32_t>(hex_value(text[i]));
   text.remove_prefix(digits);
   if (is_bytes) {
     out += static_cast<char>(code);
@@ -236,9 +249,12 @@ bool take_escape(std::string_view& text, bool is_bytes, std::string& out) {
 
 }  // namespace
 
-std::vector<Token> tokenize(std::string_view source, Issues& issues) { return Lexer(source, issues).run(); }
+std::vector<Token> tokenize(std::string_view source, Issues& issues) {
+  return Lexer(source, issues).run();
+}
 
-bool unescape_literal(std::string_view token, bool is_bytes, std::string& out, std::string& reason) {
+bool unescape_literal(std::string_view token, bool is_bytes, std::string& out,
+                      std::string& reason) {
   bool is_raw = false;
   while (token[0] != '"' && token[0] != '\'') {
     is_raw |= token[0] == 'r' || token[0] == 'R';

@@ -13,10 +13,12 @@ using namespace functions;  // NOLINT: the table below is a list of their names
 using enum Cost;
 using enum Library;
 
-constexpr uint8_t kMember = Overload::kMember, kGuarded = Overload::kGuarded, kMethod = kMember | kGuarded, kCross = Overload::kCrossNumber;
+constexpr uint8_t kMember = Overload::kMember, kGuarded = Overload::kGuarded,
+                  kMethod = kMember | kGuarded, kCross = Overload::kCrossNumber;
 
-// A signature is a list of types, ":" and the type of the result. b bool, i int, u uint, d double, s string, y bytes, t timestamp, r duration,
-// D dyn, A B type variables, L list of, M map of, T type of, O optional of, X and a letter one of Kubernetes' own types.
+// A signature is a list of types, ":" and the type of the result. b bool, i int, u uint, d double,
+// s string, y bytes, t timestamp, r duration, D dyn, A B type variables, L list of, M map of, T
+// type of, O optional of, X and a letter one of Kubernetes' own types.
 struct Row {
   const char* function;
   const char* id;
@@ -27,6 +29,7 @@ struct Row {
   Library library = kStandard;
 };
 
+// clang-format off: a row is a line
 constexpr Row kRows[] = {
     {"_?_:_", "conditional", "bAA:A", kConditional},
     {"_&&_", "logical_and", "bb:b", kLogical},
@@ -121,8 +124,10 @@ constexpr Row kRows[] = {
     {"matches", "matches_string", "ss:b", kMatches, matches, kMember},
     {"startsWith", "starts_with_string", "ss:b", kScanFirst, starts_with, kMember},
 
-#define KNARR_CEL_TIME(name, year, call) \
-  {name, "timestamp_to_" year, "t:i", kUnit, call, kMethod}, {name, "timestamp_to_" year "_with_tz", "ts:i", kUnit, call, kMethod}
+#define KNARR_CEL_TIME(name, year, call)                                \
+  {name, "timestamp_to_" year, "t:i", kUnit, call, kMethod}, {          \
+    name, "timestamp_to_" year "_with_tz", "ts:i", kUnit, call, kMethod \
+  }
     KNARR_CEL_TIME("getFullYear", "year", get_full_year),
     KNARR_CEL_TIME("getMonth", "month", get_month),
     KNARR_CEL_TIME("getDayOfYear", "day_of_year", get_day_of_year),
@@ -140,13 +145,20 @@ constexpr Row kRows[] = {
 #undef KNARR_CEL_TIME
 
 // An order of every pair of numbers, and of what has an order at all.
-#define KNARR_CEL_ORDER(name, id, call)                                                                                                       \
-  {name, id "_bool", "bb:b", kUnit, call}, {name, id "_int64", "ii:b", kUnit, call}, {name, id "_int64_double", "id:b", kUnit, call, kCross}, \
-      {name, id "_int64_uint64", "iu:b", kUnit, call, kCross}, {name, id "_uint64", "uu:b", kUnit, call},                                     \
-      {name, id "_uint64_double", "ud:b", kUnit, call, kCross}, {name, id "_uint64_int64", "ui:b", kUnit, call, kCross},                      \
-      {name, id "_double", "dd:b", kUnit, call}, {name, id "_double_int64", "di:b", kUnit, call, kCross},                                     \
-      {name, id "_double_uint64", "du:b", kUnit, call, kCross}, {name, id "_string", "ss:b", kCompare, call},                                 \
-      {name, id "_bytes", "yy:b", kCompare, call}, {name, id "_timestamp", "tt:b", kUnit, call}, {name, id "_duration", "rr:b", kUnit, call}
+#define KNARR_CEL_ORDER(name, id, call)                                                          \
+  {name, id "_bool", "bb:b", kUnit, call}, {name, id "_int64", "ii:b", kUnit, call},             \
+      {name, id "_int64_double", "id:b", kUnit, call, kCross},                                   \
+      {name, id "_int64_uint64", "iu:b", kUnit, call, kCross},                                   \
+      {name, id "_uint64", "uu:b", kUnit, call},                                                 \
+      {name, id "_uint64_double", "ud:b", kUnit, call, kCross},                                  \
+      {name, id "_uint64_int64", "ui:b", kUnit, call, kCross},                                   \
+      {name, id "_double", "dd:b", kUnit, call},                                                 \
+      {name, id "_double_int64", "di:b", kUnit, call, kCross},                                   \
+      {name, id "_double_uint64", "du:b", kUnit, call, kCross},                                  \
+      {name, id "_string", "ss:b", kCompare, call}, {name, id "_bytes", "yy:b", kCompare, call}, \
+      {name, id "_timestamp", "tt:b", kUnit, call}, {                                            \
+    name, id "_duration", "rr:b", kUnit, call                                                    \
+  }
     KNARR_CEL_ORDER("_<_", "less", less),
     KNARR_CEL_ORDER("_<=_", "less_equals", less_equal),
     KNARR_CEL_ORDER("_>_", "greater", greater),
@@ -157,9 +169,12 @@ constexpr Row kRows[] = {
     {"indexOf", "string_index_of_string", "ss:i", kTraverse, index_of, kMethod, kStrings},
     {"indexOf", "string_index_of_string_int", "ssi:i", kTraverse, index_of, kMethod, kStrings},
     {"indexOf", "list_a_index_of_int", "LAA:i", kTraverse, list_index_of, kMethod, kLists},
-    {"lastIndexOf", "string_last_index_of_string", "ss:i", kTraverse, last_index_of, kMethod, kStrings},
-    {"lastIndexOf", "string_last_index_of_string_int", "ssi:i", kTraverse, last_index_of, kMethod, kStrings},
-    {"lastIndexOf", "list_a_last_index_of_int", "LAA:i", kTraverse, list_last_index_of, kMethod, kLists},
+    {"lastIndexOf", "string_last_index_of_string", "ss:i", kTraverse, last_index_of, kMethod,
+     kStrings},
+    {"lastIndexOf", "string_last_index_of_string_int", "ssi:i", kTraverse, last_index_of, kMethod,
+     kStrings},
+    {"lastIndexOf", "list_a_last_index_of_int", "LAA:i", kTraverse, list_last_index_of, kMethod,
+     kLists},
     {"lowerAscii", "string_lower_ascii", "s:s", kScan, lower_ascii, kMethod, kStrings},
     {"upperAscii", "string_upper_ascii", "s:s", kScan, upper_ascii, kMethod, kStrings},
     {"replace", "string_replace_string_string", "sss:s", kReplace, replace, kMethod, kStrings},
@@ -188,12 +203,16 @@ constexpr Row kRows[] = {
     {"sum", "list_uint_sum_uint", "Lu:u", kTraverse, sum_uint, kMethod, kLists},
     {"sum", "list_double_sum_double", "Ld:d", kTraverse, sum_double, kMethod, kLists},
     {"sum", "list_duration_sum_duration", "Lr:r", kTraverse, sum_duration, kMethod, kLists},
-#define KNARR_CEL_EXTREME(name, call)                                                                                                            \
-  {name, "list_int_" name "_int", "Li:i", kTraverse, call, kMethod, kLists}, {name, "list_uint_" name "_uint", "Lu:u", kTraverse, call, kMethod, kLists}, \
-      {name, "list_double_" name "_double", "Ld:d", kTraverse, call, kMethod, kLists}, {name, "list_bool_" name "_bool", "Lb:b", kTraverse, call, kMethod, kLists}, \
-      {name, "list_duration_" name "_duration", "Lr:r", kTraverse, call, kMethod, kLists}, \
+#define KNARR_CEL_EXTREME(name, call)                                                        \
+  {name, "list_int_" name "_int", "Li:i", kTraverse, call, kMethod, kLists},                 \
+      {name, "list_uint_" name "_uint", "Lu:u", kTraverse, call, kMethod, kLists},           \
+      {name, "list_double_" name "_double", "Ld:d", kTraverse, call, kMethod, kLists},       \
+      {name, "list_bool_" name "_bool", "Lb:b", kTraverse, call, kMethod, kLists},           \
+      {name, "list_duration_" name "_duration", "Lr:r", kTraverse, call, kMethod, kLists},   \
       {name, "list_timestamp_" name "_timestamp", "Lt:t", kTraverse, call, kMethod, kLists}, \
-      {name, "list_string_" name "_string", "Ls:s", kTraverse, call, kMethod, kLists}, {name, "list_bytes_" name "_bytes", "Ly:y", kTraverse, call, kMethod, kLists}
+      {name, "list_string_" name "_string", "Ls:s", kTraverse, call, kMethod, kLists}, {     \
+    name, "list_bytes_" name "_bytes", "Ly:y", kTraverse, call, kMethod, kLists              \
+  }
     KNARR_CEL_EXTREME("max", list_max),
     KNARR_CEL_EXTREME("min", list_min),
 #undef KNARR_CEL_EXTREME
@@ -209,10 +228,13 @@ constexpr Row kRows[] = {
 
     {"path", "authorizer_path", "Xas:Xp", kNominal, authorizer_path, kMethod, kAuthorizer},
     {"group", "authorizer_group", "Xas:Xg", kNominal, authorizer_group, kMethod, kAuthorizer},
-    {"serviceAccount", "authorizer_serviceaccount", "Xass:Xa", kNominal, authorizer_service_account, kMethod, kAuthorizer},
+    {"serviceAccount", "authorizer_serviceaccount", "Xass:Xa", kNominal, authorizer_service_account,
+     kMethod, kAuthorizer},
     {"resource", "groupcheck_resource", "Xgs:Xr", kNominal, check_resource, kMethod, kAuthorizer},
-    {"subresource", "resourcecheck_subresource", "Xrs:Xr", kNominal, check_subresource, kMethod, kAuthorizer},
-    {"namespace", "resourcecheck_namespace", "Xrs:Xr", kNominal, check_namespace, kMethod, kAuthorizer},
+    {"subresource", "resourcecheck_subresource", "Xrs:Xr", kNominal, check_subresource, kMethod,
+     kAuthorizer},
+    {"namespace", "resourcecheck_namespace", "Xrs:Xr", kNominal, check_namespace, kMethod,
+     kAuthorizer},
     {"name", "resourcecheck_name", "Xrs:Xr", kNominal, check_name, kMethod, kAuthorizer},
     {"check", "pathcheck_check", "Xps:Xd", kCheck, check, kMethod, kAuthorizer},
     {"check", "resourcecheck_check", "Xrs:Xd", kCheck, check, kMethod, kAuthorizer},
@@ -224,10 +246,12 @@ constexpr Row kRows[] = {
     {"quantity", "string_to_quantity", "s:Xq", kUnit, quantity, kGuarded, kQuantity},
     {"isQuantity", "is_quantity_string", "s:b", kUnit, is_quantity, kGuarded, kQuantity},
     {"sign", "quantity_sign", "Xq:i", kUnit, quantity_sign, kGuarded, kQuantity},
-    {"isGreaterThan", "quantity_is_greater_than", "XqXq:b", kUnit, quantity_is_greater, kMethod, kQuantity},
+    {"isGreaterThan", "quantity_is_greater_than", "XqXq:b", kUnit, quantity_is_greater, kMethod,
+     kQuantity},
     {"isLessThan", "quantity_is_less_than", "XqXq:b", kUnit, quantity_is_less, kMethod, kQuantity},
     {"compareTo", "quantity_compare_to", "XqXq:i", kUnit, quantity_compare, kMethod, kQuantity},
-    {"asApproximateFloat", "quantity_get_float", "Xq:d", kUnit, quantity_as_float, kMethod, kQuantity},
+    {"asApproximateFloat", "quantity_get_float", "Xq:d", kUnit, quantity_as_float, kMethod,
+     kQuantity},
     {"asInteger", "quantity_get_int", "Xq:i", kUnit, quantity_as_int, kMethod, kQuantity},
     {"isInteger", "quantity_is_integer", "Xq:b", kUnit, quantity_is_int, kMethod, kQuantity},
     {"add", "quantity_add", "XqXq:Xq", kUnit, quantity_add, kMethod, kQuantity},
@@ -236,7 +260,8 @@ constexpr Row kRows[] = {
     {"sub", "quantity_sub_int", "Xqi:Xq", kUnit, quantity_sub, kMethod, kQuantity},
 
     {"optional.of", "optional_of", "A:OA", kUnit, optional_of, kGuarded, kOptional},
-    {"optional.ofNonZeroValue", "optional_ofNonZeroValue", "A:OA", kUnit, optional_of_non_zero, kGuarded, kOptional},
+    {"optional.ofNonZeroValue", "optional_ofNonZeroValue", "A:OA", kUnit, optional_of_non_zero,
+     kGuarded, kOptional},
     {"optional.none", "optional_none", ":OA", kUnit, optional_none, kGuarded, kOptional},
     {"value", "optional_value", "OA:A", kUnit, optional_value, kMethod, kOptional},
     {"hasValue", "optional_hasValue", "OA:b", kUnit, optional_has_value, kMethod, kOptional},
@@ -249,13 +274,33 @@ constexpr Row kRows[] = {
     {"_[?_]", "optional_map_optindex_optional_value", "OMABA:OB", kUnit, nullptr, 0, kOptional},
 };
 
+// clang-format on
+
 constexpr std::pair<std::string_view, Special> kSpecials[] = {
-    {"_&&_", Special::kAnd}, {"_||_", Special::kOr}, {"_?_:_", Special::kConditional}, {"@not_strictly_false", Special::kNotStrictlyFalse},
-    {"_==_", Special::kEqual}, {"_!=_", Special::kNotEqual}, {"_[_]", Special::kIndex}, {"_[?_]", Special::kOptionalIndex},
-    {"_?._", Special::kOptionalSelect}, {"or", Special::kOptionalOr}, {"orValue", Special::kOptionalOrValue}, {"bool", Special::kConversion},
-    {"bytes", Special::kConversion}, {"double", Special::kConversion}, {"duration", Special::kConversion}, {"dyn", Special::kConversion},
-    {"int", Special::kConversion}, {"string", Special::kConversion}, {"timestamp", Special::kConversion}, {"type", Special::kConversion},
-    {"uint", Special::kConversion}, {"matches", Special::kRegex}, {"find", Special::kRegex}, {"findAll", Special::kRegex},
+    {"_&&_", Special::kAnd},
+    {"_||_", Special::kOr},
+    {"_?_:_", Special::kConditional},
+    {"@not_strictly_false", Special::kNotStrictlyFalse},
+    {"_==_", Special::kEqual},
+    {"_!=_", Special::kNotEqual},
+    {"_[_]", Special::kIndex},
+    {"_[?_]", Special::kOptionalIndex},
+    {"_?._", Special::kOptionalSelect},
+    {"or", Special::kOptionalOr},
+    {"orValue", Special::kOptionalOrValue},
+    {"bool", Special::kConversion},
+    {"bytes", Special::kConversion},
+    {"double", Special::kConversion},
+    {"duration", Special::kConversion},
+    {"dyn", Special::kConversion},
+    {"int", Special::kConversion},
+    {"string", Special::kConversion},
+    {"timestamp", Special::kConversion},
+    {"type", Special::kConversion},
+    {"uint", Special::kConversion},
+    {"matches", Special::kRegex},
+    {"find", Special::kRegex},
+    {"findAll", Special::kRegex},
 };
 
 class Registry {
@@ -288,23 +333,36 @@ class Registry {
 
   const Type* type(const char*& at, uint32_t& variables) {
     switch (*at++) {
-      case 'b': return &types::kBool;
-      case 'i': return &types::kInt;
-      case 'u': return &types::kUint;
-      case 'd': return &types::kDouble;
-      case 's': return &types::kString;
-      case 'y': return &types::kBytes;
-      case 't': return &types::kTimestamp;
-      case 'r': return &types::kDuration;
-      case 'D': return &types::kDyn;
-      case 'L': return pool_.list(type(at, variables));
-      case 'T': return pool_.type_of(type(at, variables));
-      case 'O': return pool_.optional(type(at, variables));
+      case 'b':
+        return &types::kBool;
+      case 'i':
+        return &types::kInt;
+      case 'u':
+        return &types::kUint;
+      case 'd':
+        return &types::kDouble;
+      case 's':
+        return &types::kString;
+      case 'y':
+        return &types::kBytes;
+      case 't':
+        return &types::kTimestamp;
+      case 'r':
+        return &types::kDuration;
+      case 'D':
+        return &types::kDyn;
+      case 'L':
+        return pool_.list(type(at, variables));
+      case 'T':
+        return pool_.type_of(type(at, variables));
+      case 'O':
+        return pool_.optional(type(at, variables));
       case 'M': {
         const Type* key = type(at, variables);
         return pool_.map(key, type(at, variables));
       }
-      case 'X': return opaque(*at++);
+      case 'X':
+        return opaque(*at++);
       default: {
         auto number = static_cast<uint32_t>(at[-1] - 'A');
         variables = std::max(variables, number + 1);
@@ -315,13 +373,20 @@ class Registry {
 
   static const Type* opaque(char letter) {
     switch (letter) {
-      case 'u': return &types::kUrl;
-      case 'q': return &types::kQuantity;
-      case 'a': return &types::kAuthorizer;
-      case 'p': return &types::kPathCheck;
-      case 'g': return &types::kGroupCheck;
-      case 'r': return &types::kResourceCheck;
-      default: return &types::kDecision;
+      case 'u':
+        return &types::kUrl;
+      case 'q':
+        return &types::kQuantity;
+      case 'a':
+        return &types::kAuthorizer;
+      case 'p':
+        return &types::kPathCheck;
+      case 'g':
+        return &types::kGroupCheck;
+      case 'r':
+        return &types::kResourceCheck;
+      default:
+        return &types::kDecision;
     }
   }
 
@@ -332,15 +397,23 @@ class Registry {
 // Whether a value may stand for a parameter; of lists and maps the first element decides.
 bool fits(const Type& type, const Value& value, Arena& arena) {
   using Kind = Type::Kind;
-  constexpr std::pair<Kind, Value::Kind> kPlain[] = {
-      {Kind::kNull, Value::Kind::kNull}, {Kind::kBool, Value::Kind::kBool}, {Kind::kInt, Value::Kind::kInt}, {Kind::kUint, Value::Kind::kUint},
-      {Kind::kDouble, Value::Kind::kDouble}, {Kind::kString, Value::Kind::kString}, {Kind::kBytes, Value::Kind::kBytes},
-      {Kind::kDuration, Value::Kind::kDuration}, {Kind::kTimestamp, Value::Kind::kTimestamp}, {Kind::kType, Value::Kind::kType},
-      {Kind::kOptional, Value::Kind::kOptional}};
+  constexpr std::pair<Kind, Value::Kind> kPlain[] = {{Kind::kNull, Value::Kind::kNull},
+                                                     {Kind::kBool, Value::Kind::kBool},
+                                                     {Kind::kInt, Value::Kind::kInt},
+                                                     {Kind::kUint, Value::Kind::kUint},
+                                                     {Kind::kDouble, Value::Kind::kDouble},
+                                                     {Kind::kString, Value::Kind::kString},
+                                                     {Kind::kBytes, Value::Kind::kBytes},
+                                                     {Kind::kDuration, Value::Kind::kDuration},
+                                                     {Kind::kTimestamp, Value::Kind::kTimestamp},
+                                                     {Kind::kType, Value::Kind::kType},
+                                                     {Kind::kOptional, Value::Kind::kOptional}};
   if (type.is_dyn() || type.kind == Kind::kVar) return true;
   for (const auto& [kind, value_kind] : kPlain)
     if (kind == type.kind) return value.is(value_kind);
-  if (type.kind == Kind::kList) return value.is(Value::Kind::kList) && (list_size(value) == 0 || fits(*type.params[0], list_at(value, 0, arena), arena));
+  if (type.kind == Kind::kList)
+    return value.is(Value::Kind::kList) &&
+           (list_size(value) == 0 || fits(*type.params[0], list_at(value, 0, arena), arena));
   if (type.kind == Kind::kMap) return value.is(Value::Kind::kMap);
   return value.is(Value::Kind::kOpaque) && value.type_name() == type.name;
 }
@@ -359,24 +432,32 @@ const Function* find_function(std::string_view name) {
   return registry.find(name);
 }
 
-Value dispatch(const Function& function, const Overload* resolved, uint32_t libraries, const Call& call) {
+Value dispatch(const Function& function, const Overload* resolved, uint32_t libraries,
+               const Call& call) {
   if (!(function.overloads[0].flags & kGuarded)) return function.overloads[0].call(call);
   for (const Overload& overload : function.overloads) {
     if (resolved != nullptr && &overload != resolved) continue;
-    if ((libraries >> static_cast<unsigned>(overload.library) & 1) && overload.call != nullptr && fits(overload, call)) return overload.call(call);
+    if ((libraries >> static_cast<unsigned>(overload.library) & 1) && overload.call != nullptr &&
+        fits(overload, call))
+      return overload.call(call);
   }
   std::string types;
-  for (const Value& arg : call.args) types += (types.empty() ? "" : ", ") + std::string(arg.type_name());
-  return Value::error(call.arena, "no such overload: " + std::string(function.name) + "(" + types + ")");
+  for (const Value& arg : call.args)
+    types += (types.empty() ? "" : ", ") + std::string(arg.type_name());
+  return Value::error(call.arena,
+                      "no such overload: " + std::string(function.name) + "(" + types + ")");
 }
 
 Value no_such_overload(const Call& call) {
   Value::Kind kind = call.args[0].kind();
-  if (kind == Value::Kind::kString || kind == Value::Kind::kDuration || kind == Value::Kind::kTimestamp) return no_such_overload();
+  if (kind == Value::Kind::kString || kind == Value::Kind::kDuration ||
+      kind == Value::Kind::kTimestamp)
+    return no_such_overload();
   return Value::error(call.arena, "no such overload: " + std::string(call.function));
 }
 
-// --- Costs -----------------------------------------------------------------------------------------------------------------
+// --- Costs
+// -----------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -386,10 +467,12 @@ uint64_t tenth(double n) { return static_cast<uint64_t>(std::ceil(n * 0.1)); }
 uint64_t traversal(const Value& v, Arena& arena) {
   switch (v.kind()) {
     case Value::Kind::kString:
-    case Value::Kind::kBytes: return static_cast<uint64_t>(static_cast<double>(v.text().size()) * 0.1);
+    case Value::Kind::kBytes:
+      return static_cast<uint64_t>(static_cast<double>(v.text().size()) * 0.1);
     case Value::Kind::kList: {
       uint64_t sum = 0;
-      for (size_t i = 0, n = list_size(v); i < n; ++i) sum += traversal(list_at(v, i, arena), arena);
+      for (size_t i = 0, n = list_size(v); i < n; ++i)
+        sum += traversal(list_at(v, i, arena), arena);
       return sum;
     }
     case Value::Kind::kMap: {
@@ -402,7 +485,8 @@ uint64_t traversal(const Value& v, Arena& arena) {
       }
       return sum;
     }
-    default: return 1;
+    default:
+      return 1;
   }
 }
 
@@ -414,27 +498,40 @@ uint64_t run_cost(Cost cost, std::span<const Value> args, Arena& arena) {
     case kScanFirst:
     case kStringToBytes:
     case kBytesToString:
-    case kScan: return tenth(size(0));
-    case kInList: return cost_size(args[1]);
+    case kScan:
+      return tenth(size(0));
+    case kInList:
+      return cost_size(args[1]);
     case kCompare:
-    case kEqual: return tenth(std::min(size(0), size(1)));
-    case kConcat: return tenth(size(0) + size(1));
+    case kEqual:
+      return tenth(std::min(size(0), size(1)));
+    case kConcat:
+      return tenth(size(0) + size(1));
     case kMatches:
-    case kFind: return tenth(1 + size(0)) * static_cast<uint64_t>(std::ceil(size(1) * 0.25));
-    case kContains: return tenth(size(0)) * tenth(size(1));
-    case kCheck: return 350000;
-    case kTraverse: return traversal(args[0], arena);
+    case kFind:
+      return tenth(1 + size(0)) * static_cast<uint64_t>(std::ceil(size(1) * 0.25));
+    case kContains:
+      return tenth(size(0)) * tenth(size(1));
+    case kCheck:
+      return 350000;
+    case kTraverse:
+      return traversal(args[0], arena);
     case kReplace:
-    case kSplit: return static_cast<uint64_t>(std::ceil(size(0) * 2 * 0.1));
+    case kSplit:
+      return static_cast<uint64_t>(std::ceil(size(0) * 2 * 0.1));
     case kJoin:
     case kLogical:
-    case kConditional: return 0;
-    default: return 1;
+    case kConditional:
+      return 0;
+    default:
+      return 1;
   }
 }
 
 uint64_t run_cost_of_result(Cost cost, const Value& result) {
-  return cost == kJoin ? static_cast<uint64_t>(std::ceil(static_cast<double>(cost_size(result)) * 2 * 0.1)) : 0;
+  return cost == kJoin
+             ? static_cast<uint64_t>(std::ceil(static_cast<double>(cost_size(result)) * 2 * 0.1))
+             : 0;
 }
 
 }  // namespace knarr::cel

@@ -28,11 +28,16 @@ Value question(Arena& arena, const char* type, Authorizer* authorizer, const Acc
   return Value::opaque(new (arena.allocate(sizeof(Question))) Question{{type}, authorizer, check});
 }
 
-const Question& asked(const Call& call) { return *static_cast<const Question*>(call.args[0].as_opaque()); }
-const Answer& answered(const Call& call) { return *static_cast<const Answer*>(call.args[0].as_opaque()); }
+const Question& asked(const Call& call) {
+  return *static_cast<const Question*>(call.args[0].as_opaque());
+}
+const Answer& answered(const Call& call) {
+  return *static_cast<const Answer*>(call.args[0].as_opaque());
+}
 
 bool is_blank(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); });
 }
 
 // The question with one part more.
@@ -54,7 +59,9 @@ bool is_label(std::string_view text, bool dots) {
 
 }  // namespace
 
-Value authorizer_value(Authorizer& authorizer, Arena& arena) { return question(arena, kAuthorizer, &authorizer, {}); }
+Value authorizer_value(Authorizer& authorizer, Arena& arena) {
+  return question(arena, kAuthorizer, &authorizer, {});
+}
 Value resource_check_value(Authorizer& authorizer, const AccessCheck& request, Arena& arena) {
   AccessCheck check = request;
   check.is_resource = true;
@@ -64,14 +71,17 @@ Value resource_check_value(Authorizer& authorizer, const AccessCheck& request, A
 namespace functions {
 
 Value authorizer_path(const Call& call) {
-  return is_blank(call.args[1].text()) ? Value::error("path must not be empty") : with(call, kPathCheck, &AccessCheck::path);
+  return is_blank(call.args[1].text()) ? Value::error("path must not be empty")
+                                       : with(call, kPathCheck, &AccessCheck::path);
 }
 Value authorizer_group(const Call& call) { return with(call, kGroupCheck, &AccessCheck::group); }
 
 Value authorizer_service_account(const Call& call) {
   std::string_view name_space = call.args[1].text(), name = call.args[2].text();
-  if (name.size() > 253 || !is_label(name, true)) return Value::error("Invalid service account name");
-  if (name_space.size() > 63 || !is_label(name_space, false)) return Value::error("Invalid service account namespace");
+  if (name.size() > 253 || !is_label(name, true))
+    return Value::error("Invalid service account name");
+  if (name_space.size() > 63 || !is_label(name_space, false))
+    return Value::error("Invalid service account namespace");
   AccessCheck check = asked(call).check;
   check.account_namespace = name_space;
   check.account = name;
@@ -85,8 +95,12 @@ Value check_resource(const Call& call) {
   check.resource = call.args[1].text();
   return question(call.arena, kResourceCheck, asked(call).authorizer, check);
 }
-Value check_subresource(const Call& call) { return with(call, kResourceCheck, &AccessCheck::subresource); }
-Value check_namespace(const Call& call) { return with(call, kResourceCheck, &AccessCheck::name_space); }
+Value check_subresource(const Call& call) {
+  return with(call, kResourceCheck, &AccessCheck::subresource);
+}
+Value check_namespace(const Call& call) {
+  return with(call, kResourceCheck, &AccessCheck::name_space);
+}
 Value check_name(const Call& call) { return with(call, kResourceCheck, &AccessCheck::name); }
 
 Value check(const Call& call) {
@@ -95,7 +109,10 @@ Value check(const Call& call) {
   Authorizer::Decision decision = asked(call).authorizer->check(check);
   call.pending |= decision.pending;
   return Value::opaque(new (call.arena.allocate(sizeof(Answer)))
-                           Answer{{kDecision}, decision.allowed, call.arena.copy(decision.reason), call.arena.copy(decision.error)});
+                           Answer{{kDecision},
+                                  decision.allowed,
+                                  call.arena.copy(decision.reason),
+                                  call.arena.copy(decision.error)});
 }
 
 Value decision_errored(const Call& call) { return Value::boolean(!answered(call).error.empty()); }

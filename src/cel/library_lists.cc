@@ -31,7 +31,9 @@ Value extreme(const Call& call, int64_t order, std::string_view name) {
     Value found = compare(best, item);
     if (!found.is_error() && found.as_int() == order) best = item;
   }
-  return best.is(Value::Kind::kUnset) ? Value::error(call.arena, std::string(name) + " called on empty list") : best;
+  return best.is(Value::Kind::kUnset)
+             ? Value::error(call.arena, std::string(name) + " called on empty list")
+             : best;
 }
 
 }  // namespace
@@ -63,13 +65,15 @@ Value list_max(const Call& call) { return extreme(call, -1, "max"); }
 
 Value list_index_of(const Call& call) {
   for (size_t i = 0, n = list_size(call.args[0]); i < n; ++i)
-    if (receiver_equals(list_at(call.args[0], i, call.arena), call.args[1], call.arena).is_true()) return Value::integer(static_cast<int64_t>(i));
+    if (receiver_equals(list_at(call.args[0], i, call.arena), call.args[1], call.arena).is_true())
+      return Value::integer(static_cast<int64_t>(i));
   return Value::integer(-1);
 }
 
 Value list_last_index_of(const Call& call) {
   for (size_t i = list_size(call.args[0]); i-- > 0;)
-    if (receiver_equals(list_at(call.args[0], i, call.arena), call.args[1], call.arena).is_true()) return Value::integer(static_cast<int64_t>(i));
+    if (receiver_equals(list_at(call.args[0], i, call.arena), call.args[1], call.arena).is_true())
+      return Value::integer(static_cast<int64_t>(i));
   return Value::integer(-1);
 }
 

@@ -10,36 +10,59 @@ namespace {
 // RE2 and Go's regexp are of one family: the same mistakes by other words.
 std::string_view go_words(RE2::ErrorCode code) {
   switch (code) {
-    case RE2::ErrorBadEscape: return "invalid escape sequence";
-    case RE2::ErrorBadCharClass: return "invalid character class";
-    case RE2::ErrorBadCharRange: return "invalid character class range";
-    case RE2::ErrorMissingBracket: return "missing closing ]";
-    case RE2::ErrorMissingParen: return "missing closing )";
-    case RE2::ErrorUnexpectedParen: return "unexpected )";
-    case RE2::ErrorTrailingBackslash: return "trailing backslash at end of expression";
-    case RE2::ErrorRepeatArgument: return "missing argument to repetition operator";
-    case RE2::ErrorRepeatSize: return "invalid repeat count";
-    case RE2::ErrorRepeatOp: return "invalid nested repetition operator";
-    case RE2::ErrorBadPerlOp: return "invalid or unsupported Perl syntax";
-    case RE2::ErrorBadUTF8: return "invalid UTF-8";
-    case RE2::ErrorBadNamedCapture: return "invalid named capture";
-    default: return "expression too large";
+    case RE2::ErrorBadEscape:
+      return "invalid escape sequence";
+    case RE2::ErrorBadCharClass:
+      return "invalid character class";
+    case RE2::ErrorBadCharRange:
+      return "invalid character class range";
+    case RE2::ErrorMissingBracket:
+      return "missing closing ]";
+    case RE2::ErrorMissingParen:
+      return "missing closing )";
+    case RE2::ErrorUnexpectedParen:
+      return "unexpected )";
+    case RE2::ErrorTrailingBackslash:
+      return "trailing backslash at end of expression";
+    case RE2::ErrorRepeatArgument:
+      return "missing argument to repetition operator";
+    case RE2::ErrorRepeatSize:
+      return "invalid repeat count";
+    case RE2::ErrorRepeatOp:
+      return "invalid nested repetition operator";
+    case RE2::ErrorBadPerlOp:
+      return "invalid or unsupported Perl syntax";
+    case RE2::ErrorBadUTF8:
+      return "invalid UTF-8";
+    case RE2::ErrorBadNamedCapture:
+      return "invalid named capture";
+    default:
+      return "expression too large";
   }
 }
 
 class Re2Regex : public Regex {
  public:
-  explicit Re2Regex(std::string_view pattern) : re_(re2::StringPiece(pattern.data(), pattern.size()), options()) {}
+  explicit Re2Regex(std::string_view pattern)
+      : re_(re2::StringPiece(pattern.data(), pattern.size()), options()) {}
   bool ok() const { return re_.ok(); }
   std::string error(std::string_view pattern) const {
-    // Go shows the whole pattern for parentheses that do not match, the part that is wrong otherwise.
-    bool whole = re_.error_code() == RE2::ErrorMissingParen || re_.error_code() == RE2::ErrorUnexpectedParen || re_.error_code() == RE2::ErrorPatternTooLarge;
-    std::string_view part = whole || re_.error_code() == RE2::ErrorTrailingBackslash ? pattern : std::string_view(re_.error_arg());
+    // Go shows the whole pattern for parentheses that do not match, the part that is wrong
+    // otherwise.
+    bool whole = re_.error_code() == RE2::ErrorMissingParen ||
+                 re_.error_code() == RE2::ErrorUnexpectedParen ||
+                 re_.error_code() == RE2::ErrorPatternTooLarge;
+    std::string_view part = whole || re_.error_code() == RE2::ErrorTrailingBackslash
+                                ? pattern
+                                : std::string_view(re_.error_arg());
     if (re_.error_code() == RE2::ErrorTrailingBackslash) part = "";
-    return "error parsing regexp: " + std::string(go_words(re_.error_code())) + ": `" + std::string(part) + "`";
+    return "error parsing regexp: " + std::string(go_words(re_.error_code())) + ": `" +
+           std::string(part) + "`";
   }
 
-  bool matches(std::string_view text) const override { return re_.Match(piece(text), 0, text.size(), RE2::UNANCHORED, nullptr, 0); }
+  bool matches(std::string_view text) const override {
+    return re_.Match(piece(text), 0, text.size(), RE2::UNANCHORED, nullptr, 0);
+  }
 
   bool find(std::string_view text, std::string_view& out) const override {
     re2::StringPiece found;
@@ -98,12 +121,14 @@ std::shared_ptr<const Regex> Regex::compile(std::string_view pattern, std::strin
 namespace functions {
 
 Value matches(const Call& call) {
-  if (!call.args[0].is(Value::Kind::kString)) return call.regex != nullptr ? cel::no_such_overload() : no_such_overload(call);
+  if (!call.args[0].is(Value::Kind::kString))
+    return call.regex != nullptr ? cel::no_such_overload() : no_such_overload(call);
   if (!call.args[1].is(Value::Kind::kString)) return cel::no_such_overload();
   std::shared_ptr<const Regex> made;
   std::string error;
   const Regex* regex = regex_of(call, made, error);
-  return regex == nullptr ? Value::error(call.arena, error) : Value::boolean(regex->matches(call.args[0].text()));
+  return regex == nullptr ? Value::error(call.arena, error)
+                          : Value::boolean(regex->matches(call.args[0].text()));
 }
 
 Value find(const Call& call) {
@@ -118,12 +143,15 @@ Value find(const Call& call) {
 }
 
 Value find_all(const Call& call) {
-  if (!call.args[0].is(Value::Kind::kString) || (call.args.size() > 2 && !call.args[2].is(Value::Kind::kInt))) return cel::no_such_overload();
+  if (!call.args[0].is(Value::Kind::kString) ||
+      (call.args.size() > 2 && !call.args[2].is(Value::Kind::kInt)))
+    return cel::no_such_overload();
   std::shared_ptr<const Regex> made;
   std::string error;
   const Regex* regex = regex_of(call, made, error);
   if (regex == nullptr) return Value::error(call.arena, "Illegal regex: " + error);
-  std::vector<std::string_view> found = regex->find_all(call.args[0].text(), call.args.size() > 2 ? call.args[2].as_int() : -1);
+  std::vector<std::string_view> found =
+      regex->find_all(call.args[0].text(), call.args.size() > 2 ? call.args[2].as_int() : -1);
   Value* items = call.arena.values(found.size());
   for (size_t i = 0; i < found.size(); ++i) items[i] = Value::string(found[i]);
   return Value::list(items, found.size());

@@ -8,19 +8,24 @@
 namespace knarr::cel {
 namespace {
 
-Value out_of_range(const Call& call, int64_t index) { return Value::error(call.arena, "index out of range: " + std::to_string(index)); }
+Value out_of_range(const Call& call, int64_t index) {
+  return Value::error(call.arena, "index out of range: " + std::to_string(index));
+}
 
 // Byte offsets of all code points and of the end.
 std::vector<size_t> starts(std::string_view text) {
   std::vector<size_t> out;
   out.reserve(text.size() + 1);
-  for (const char *at = text.data(), *end = at + text.size(); at < end; (void)schema::decode_utf8(at, end)) out.push_back(static_cast<size_t>(at - text.data()));
+  for (const char *at = text.data(), *end = at + text.size(); at < end;
+       (void)schema::decode_utf8(at, end))
+    out.push_back(static_cast<size_t>(at - text.data()));
   out.push_back(text.size());
   return out;
 }
 
 bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<signed char>(c) >= 0; });
 }
 
 // The byte where code point `index` starts; the end for one past the last. index >= 0.
@@ -36,21 +41,27 @@ bool byte_offset(std::string_view text, int64_t index, size_t& out) {
   return wanted == 0;
 }
 
-int64_t code_points_before(std::string_view text, size_t bytes) { return static_cast<int64_t>(count_code_points(text.substr(0, bytes))); }
+int64_t code_points_before(std::string_view text, size_t bytes) {
+  return static_cast<int64_t>(count_code_points(text.substr(0, bytes)));
+}
 
 Value mapped(const Call& call, char from, char to, int shift) {
   std::string_view text = call.args[0].text();
   auto* made = static_cast<char*>(call.arena.allocate(text.size()));
-  for (size_t i = 0; i < text.size(); ++i) made[i] = text[i] >= from && text[i] <= to ? static_cast<char>(text[i] + shift) : text[i];
+  for (size_t i = 0; i < text.size(); ++i)
+    made[i] = text[i] >= from && text[i] <= to ? static_cast<char>(text[i] + shift) : text[i];
   return Value::string({made, text.size()});
 }
 
-int64_t count_of(const Call& call, size_t index) { return call.args.size() > index ? call.args[index].as_int() : -1; }
+int64_t count_of(const Call& call, size_t index) {
+  return call.args.size() > index ? call.args[index].as_int() : -1;
+}
 
 // The white space of Unicode, as Go's TrimSpace has it.
 bool is_space(uint32_t code) {
-  return (code >= 9 && code <= 13) || code == 32 || code == 0x85 || code == 0xa0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 ||
-         code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
+  return (code >= 9 && code <= 13) || code == 32 || code == 0x85 || code == 0xa0 ||
+         code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 ||
+         code == 0x202f || code == 0x205f || code == 0x3000;
 }
 
 }  // namespace
@@ -73,7 +84,8 @@ Value index_of(const Call& call) {
   int64_t offset = call.args.size() > 2 ? call.args[2].as_int() : 0;
   if (wanted.empty()) return Value::integer(offset);
   size_t from = 0;
-  if (offset < 0 || !byte_offset(text, offset, from) || from == text.size()) return out_of_range(call, offset);
+  if (offset < 0 || !byte_offset(text, offset, from) || from == text.size())
+    return out_of_range(call, offset);
   size_t found = text.find(wanted, from);
   return Value::integer(found == std::string_view::npos ? -1 : code_points_before(text, found));
 }
@@ -84,7 +96,8 @@ Value last_index_of(const Call& call) {
   if (wanted.empty()) return Value::integer(call.args.size() > 2 ? call.args[2].as_int() : count);
   int64_t offset = call.args.size() > 2 ? call.args[2].as_int() : count - 1;
   size_t from = 0;
-  if (offset < 0 || offset >= count || !byte_offset(text, offset, from)) return out_of_range(call, offset);
+  if (offset < 0 || offset >= count || !byte_offset(text, offset, from))
+    return out_of_range(call, offset);
   size_t found = text.rfind(wanted, from);
   return Value::integer(found == std::string_view::npos ? -1 : code_points_before(text, found));
 }
@@ -99,12 +112,15 @@ Value replace(const Call& call) {
   if (from.empty()) {
     places = starts(text);
   } else {
-    for (size_t at = 0; (at = text.find(from, at)) != std::string_view::npos; at += from.size()) places.push_back(at);
+    for (size_t at = 0; (at = text.find(from, at)) != std::string_view::npos; at += from.size())
+      places.push_back(at);
   }
-  if (limit >= 0 && places.size() > static_cast<uint64_t>(limit)) places.resize(static_cast<size_t>(limit));
+  if (limit >= 0 && places.size() > static_cast<uint64_t>(limit))
+    places.resize(static_cast<size_t>(limit));
   if (places.empty()) return call.args[0];
   // In 128 bits: both factors come from the user.
-  auto size = static_cast<unsigned __int128>(places.size()) * to.size() + (text.size() - places.size() * from.size());
+  auto size = static_cast<unsigned __int128>(places.size()) * to.size() +
+              (text.size() - places.size() * from.size());
   if (size > SIZE_MAX || !call.arena.fits(static_cast<size_t>(size))) {
     call.arena.refuse();
     return cel::no_such_overload();
@@ -113,7 +129,8 @@ Value replace(const Call& call) {
   char* out = made;
   size_t last = 0;
   for (size_t place : places) {
-    out = std::copy(text.begin() + static_cast<ptrdiff_t>(last), text.begin() + static_cast<ptrdiff_t>(place), out);
+    out = std::copy(text.begin() + static_cast<ptrdiff_t>(last),
+                    text.begin() + static_cast<ptrdiff_t>(place), out);
     out = std::copy(to.begin(), to.end(), out);
     last = place + from.size();
   }
@@ -130,11 +147,14 @@ Value split(const Call& call) {
   if (separator.empty()) {
     std::vector<size_t> places = starts(text);
     size_t i = 0;
-    for (; i + 1 < places.size() && !full(); ++i) parts.push_back(text.substr(places[i], places[i + 1] - places[i]));
+    for (; i + 1 < places.size() && !full(); ++i)
+      parts.push_back(text.substr(places[i], places[i + 1] - places[i]));
     if (places[i] < text.size()) parts.push_back(text.substr(places[i]));
   } else {
     size_t at = 0;
-    for (size_t next; !full() && (next = text.find(separator, at)) != std::string_view::npos; at = next + separator.size()) parts.push_back(text.substr(at, next - at));
+    for (size_t next; !full() && (next = text.find(separator, at)) != std::string_view::npos;
+         at = next + separator.size())
+      parts.push_back(text.substr(at, next - at));
     parts.push_back(text.substr(at));
   }
   Value* items = call.arena.values(parts.size());
@@ -148,7 +168,9 @@ Value substring(const Call& call) {
   size_t from = 0, to = text.size();
   if (call.args.size() > 2) {
     int64_t end = call.args[2].as_int();
-    if (start > end) return Value::error(call.arena, "invalid substring range. start: " + std::to_string(start) + ", end: " + std::to_string(end));
+    if (start > end)
+      return Value::error(call.arena, "invalid substring range. start: " + std::to_string(start) +
+                                          ", end: " + std::to_string(end));
     if (start < 0 || !byte_offset(text, start, from)) return out_of_range(call, start);
     if (!byte_offset(text, end, to)) return out_of_range(call, end);
   } else if (start < 0 || !byte_offset(text, start, from)) {
@@ -178,7 +200,9 @@ Value join(const Call& call) {
   std::string out;
   for (size_t i = 0, n = list_size(list); i < n; ++i) {
     Value item = list_at(list, i, call.arena);
-    if (!item.is(Value::Kind::kString)) return Value::error(call.arena, "unsupported native conversion from " + std::string(item.type_name()) + " to 'string'");
+    if (!item.is(Value::Kind::kString))
+      return Value::error(call.arena, "unsupported native conversion from " +
+                                          std::string(item.type_name()) + " to 'string'");
     if (i != 0) out += separator;
     out += item.text();
     if (!call.arena.fits(out.size())) {

@@ -12,9 +12,13 @@ namespace {
 
 enum class Part : uint8_t { kPath, kHost, kZone, kUser, kQuery, kFragment };
 
-bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+bool is_hex(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
 int hex_value(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
-bool is_alnum(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_alnum(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 bool is_one_of(char c, std::string_view set) { return set.find(c) != std::string_view::npos; }
 
 bool should_escape(char c, Part part) {
@@ -23,11 +27,16 @@ bool should_escape(char c, Part part) {
   if (host && is_one_of(c, "!$&'()*+,;=:[]<>\"")) return false;
   if (!is_one_of(c, "$&+,/:;=?@")) return part != Part::kFragment || !is_one_of(c, "!()*");
   switch (part) {
-    case Part::kPath: return c == '?';
-    case Part::kUser: return is_one_of(c, "@/?:");
-    case Part::kQuery: return true;
-    case Part::kFragment: return false;
-    default: return true;
+    case Part::kPath:
+      return c == '?';
+    case Part::kUser:
+      return is_one_of(c, "@/?:");
+    case Part::kQuery:
+      return true;
+    case Part::kFragment:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -55,9 +64,13 @@ bool unescape(std::string_view text, Part part, std::string& out, std::string& e
     if (c == '%') {
       std::string_view escaped = text.substr(i, 3);
       bool is_valid = escaped.size() == 3 && is_hex(escaped[1]) && is_hex(escaped[2]);
-      if (is_valid && part == Part::kHost && hex_value(escaped[1]) < 8 && escaped != "%25") is_valid = false;
-      char decoded = is_valid ? static_cast<char>(hex_value(escaped[1]) << 4 | hex_value(escaped[2])) : '\0';
-      if (is_valid && part == Part::kZone && escaped != "%25" && decoded != ' ' && should_escape(decoded, Part::kHost)) is_valid = false;
+      if (is_valid && part == Part::kHost && hex_value(escaped[1]) < 8 && escaped != "%25")
+        is_valid = false;
+      char decoded =
+          is_valid ? static_cast<char>(hex_value(escaped[1]) << 4 | hex_value(escaped[2])) : '\0';
+      if (is_valid && part == Part::kZone && escaped != "%25" && decoded != ' ' &&
+          should_escape(decoded, Part::kHost))
+        is_valid = false;
       if (!is_valid) {
         error = "invalid URL escape " + quoted(escaped);
         return false;
@@ -66,7 +79,8 @@ bool unescape(std::string_view text, Part part, std::string& out, std::string& e
       i += 2;
     } else if (c == '+' && part == Part::kQuery) {
       out += ' ';
-    } else if ((part == Part::kHost || part == Part::kZone) && static_cast<signed char>(c) >= 0 && should_escape(c, part)) {
+    } else if ((part == Part::kHost || part == Part::kZone) && static_cast<signed char>(c) >= 0 &&
+               should_escape(c, part)) {
       error = "invalid character " + quoted(text.substr(i, 1)) + " in host name";
       return false;
     } else {
@@ -78,7 +92,8 @@ bool unescape(std::string_view text, Part part, std::string& out, std::string& e
 
 bool is_valid_port(std::string_view text) {
   if (text.empty()) return true;
-  return text[0] == ':' && std::all_of(text.begin() + 1, text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return text[0] == ':' &&
+         std::all_of(text.begin() + 1, text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 struct Url {
@@ -114,7 +129,9 @@ struct Url {
   }
 
   static bool is_valid_encoding(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return is_one_of(c, "!$&'()*+,;=:@[]%") || !should_escape(c, Part::kPath); });
+    return std::all_of(text.begin(), text.end(), [](char c) {
+      return is_one_of(c, "!$&'()*+,;=:@[]%") || !should_escape(c, Part::kPath);
+    });
   }
 };
 
@@ -131,7 +148,9 @@ class UrlParser {
         rest = rest.substr(0, hash);
       }
     }
-    if (std::any_of(rest.begin(), rest.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; })) return fail("net/url: invalid control character in URL");
+    if (std::any_of(rest.begin(), rest.end(),
+                    [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }))
+      return fail("net/url: invalid control character in URL");
     if (rest.empty() && is_request_) return fail("empty url");
     if (rest == "*") {
       url.path = "*";
@@ -155,7 +174,8 @@ class UrlParser {
       if (((c >= '0' && c <= '9') || is_one_of(c, "+-.")) && i != 0) continue;
       if (c != ':') return true;
       if (i == 0) return fail("missing protocol scheme");
-      for (char letter : rest.substr(0, i)) url.scheme += static_cast<char>(letter >= 'A' && letter <= 'Z' ? letter + 32 : letter);
+      for (char letter : rest.substr(0, i))
+        url.scheme += static_cast<char>(letter >= 'A' && letter <= 'Z' ? letter + 32 : letter);
       rest.remove_prefix(i + 1);
       return true;
     }
@@ -175,7 +195,8 @@ class UrlParser {
         return true;
       }
       if (is_request_) return fail("invalid URI for request");
-      if (rest.substr(0, rest.find('/')).find(':') != std::string_view::npos) return fail("first path segment in URL cannot contain colon");
+      if (rest.substr(0, rest.find('/')).find(':') != std::string_view::npos)
+        return fail("first path segment in URL cannot contain colon");
     }
     bool may_have_authority = !url.scheme.empty() || (!is_request_ && !rest.starts_with("///"));
     if (may_have_authority && rest.starts_with("//")) {
@@ -192,10 +213,12 @@ class UrlParser {
 
   bool take_authority(Url& url, std::string_view authority) {
     size_t at = authority.rfind('@');
-    if (!take_host(url, at == std::string_view::npos ? authority : authority.substr(at + 1))) return false;
+    if (!take_host(url, at == std::string_view::npos ? authority : authority.substr(at + 1)))
+      return false;
     if (at == std::string_view::npos) return true;
     std::string_view user = authority.substr(0, at);
-    if (!std::all_of(user.begin(), user.end(), [](char c) { return is_alnum(c) || is_one_of(c, "-._:~!$&'()*+,;=%@"); }))
+    if (!std::all_of(user.begin(), user.end(),
+                     [](char c) { return is_alnum(c) || is_one_of(c, "-._:~!$&'()*+,;=%@"); }))
       return fail("net/url: invalid userinfo");
     size_t colon = user.find(':');
     std::string name, password;
@@ -216,7 +239,8 @@ class UrlParser {
       if (close == std::string_view::npos) return fail("missing ']' in host");
       port = host.substr(close + 1);
       size_t zone = host.substr(0, close).find("%25");
-      if (is_valid_port(port) && zone != std::string_view::npos) return take_zoned_host(url, host, zone, close);
+      if (is_valid_port(port) && zone != std::string_view::npos)
+        return take_zoned_host(url, host, zone, close);
     } else if (size_t colon = host.rfind(':'); colon != std::string_view::npos) {
       port = host.substr(colon);
     }
@@ -227,7 +251,8 @@ class UrlParser {
   // [fe80::1%25eth0]:80
   bool take_zoned_host(Url& url, std::string_view host, size_t zone, size_t close) {
     std::string address, name, port;
-    if (!unescape(host.substr(0, zone), Part::kHost, address, error_) || !unescape(host.substr(zone, close - zone), Part::kZone, name, error_) ||
+    if (!unescape(host.substr(0, zone), Part::kHost, address, error_) ||
+        !unescape(host.substr(zone, close - zone), Part::kZone, name, error_) ||
         !unescape(host.substr(close), Part::kHost, port, error_))
       return false;
     url.host = address + name + port;
@@ -239,12 +264,16 @@ class UrlParser {
   std::string error_;
 };
 
-const UrlValue& url_of(const Call& call) { return *static_cast<const UrlValue*>(call.args[0].as_opaque()); }
+const UrlValue& url_of(const Call& call) {
+  return *static_cast<const UrlValue*>(call.args[0].as_opaque());
+}
 
 // The place of ":port" in a host; npos without one.
 size_t port_place(std::string_view host) {
   size_t colon = host.rfind(':');
-  return colon != std::string_view::npos && is_valid_port(host.substr(colon)) ? colon : std::string_view::npos;
+  return colon != std::string_view::npos && is_valid_port(host.substr(colon))
+             ? colon
+             : std::string_view::npos;
 }
 
 }  // namespace
@@ -255,11 +284,15 @@ Value url(const Call& call) {
   Url checked, parsed;
   UrlParser request(call.args[0].text(), true), lenient(call.args[0].text(), false);
   constexpr std::string_view kContext = "URL parse error during conversion from string: ";
-  if (!request.parse(checked)) return Value::error(call.arena, std::string(kContext) + request.error());
-  if (!lenient.parse(parsed)) return Value::error(call.arena, std::string(kContext) + lenient.error());
+  if (!request.parse(checked))
+    return Value::error(call.arena, std::string(kContext) + request.error());
+  if (!lenient.parse(parsed))
+    return Value::error(call.arena, std::string(kContext) + lenient.error());
   Arena& arena = call.arena;
-  auto* made = new (arena.allocate(sizeof(UrlValue))) UrlValue{{kUrlTypeName}, arena.copy(parsed.scheme), arena.copy(parsed.host), arena.copy(parsed.escaped_path()),
-                                                               arena.copy(parsed.query), arena.copy(parsed.whole())};
+  auto* made = new (arena.allocate(sizeof(UrlValue)))
+      UrlValue{{kUrlTypeName},           arena.copy(parsed.scheme),
+               arena.copy(parsed.host),  arena.copy(parsed.escaped_path()),
+               arena.copy(parsed.query), arena.copy(parsed.whole())};
   return Value::opaque(made);
 }
 
@@ -274,7 +307,8 @@ Value get_host(const Call& call) { return Value::string(url_of(call).host); }
 Value get_hostname(const Call& call) {
   std::string_view host = url_of(call).host;
   host = host.substr(0, port_place(host));
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
   return Value::string(host);
 }
 
@@ -299,7 +333,9 @@ Value get_query(const Call& call) {
     size_t equal = pair.find('=');
     std::string key, value, error;
     if (!unescape(pair.substr(0, equal), Part::kQuery, key, error)) continue;
-    if (equal != std::string_view::npos && !unescape(pair.substr(equal + 1), Part::kQuery, value, error)) continue;
+    if (equal != std::string_view::npos &&
+        !unescape(pair.substr(equal + 1), Part::kQuery, value, error))
+      continue;
     auto [place, is_new] = places.emplace(key, query.size());
     if (is_new) query.emplace_back(key, std::vector<std::string>());
     query[place->second].second.push_back(value);

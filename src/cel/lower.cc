@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the tree to nodes. Costs are decided here, as cel-go's interpreter counts them: a name with its selections costs one and one for
-// each selection, but the name is free where it is a branch of a conditional, a key, or inside has().
+// From the tree to nodes. Costs are decided here, as cel-go's interpreter counts them: a name with
+// its selections costs one and one for each selection, but the name is free where it is a branch of
+// a conditional, a key, or inside has().
 #include "cel/escape.h"
 #include "cel/evaluate.h"
 #include "cel/program.h"
@@ -12,7 +13,8 @@ using Op = Node::Op;
 
 class Lowering {
  public:
-  Lowering(Ast& ast, const Environment& environment, Code& code, std::string& error) : ast_(ast), environment_(environment), code_(code), error_(error) {
+  Lowering(Ast& ast, const Environment& environment, Code& code, std::string& error)
+      : ast_(ast), environment_(environment), code_(code), error_(error) {
     code_.optionals.emplace_back();
   }
 
@@ -25,8 +27,14 @@ class Lowering {
  private:
   // --- Making nodes ---
 
-  uint32_t add(Op op, const std::vector<uint32_t>& children, uint32_t data = 0, uint8_t cost = 0, uint8_t step_cost = 0) {
-    Node node{op, cost, step_cost, static_cast<uint32_t>(code_.links.size()), static_cast<uint32_t>(children.size()), data};
+  uint32_t add(Op op, const std::vector<uint32_t>& children, uint32_t data = 0, uint8_t cost = 0,
+               uint8_t step_cost = 0) {
+    Node node{op,
+              cost,
+              step_cost,
+              static_cast<uint32_t>(code_.links.size()),
+              static_cast<uint32_t>(children.size()),
+              data};
     code_.links.insert(code_.links.end(), children.begin(), children.end());
     code_.nodes.push_back(node);
     return static_cast<uint32_t>(code_.nodes.size() - 1);
@@ -37,13 +45,15 @@ class Lowering {
   }
   uint32_t field(const std::string& name) {
     std::optional<std::string> unescaped = unescape_field(name);
-    code_.fields.push_back({Value::string(ast_.arena.copy(name)), unescaped.value_or(""), unescaped.has_value()});
+    code_.fields.push_back(
+        {Value::string(ast_.arena.copy(name)), unescaped.value_or(""), unescaped.has_value()});
     return static_cast<uint32_t>(code_.fields.size() - 1);
   }
   bool is_constant(uint32_t node) const { return code_.nodes[node].op == Op::kConst; }
   const Value& constant_of(uint32_t node) const { return code_.constants[code_.nodes[node].data]; }
 
-  // A node without variables, computed now. Lists and maps that cannot be made fail when they are evaluated, conversions at once.
+  // A node without variables, computed now. Lists and maps that cannot be made fail when they are
+  // evaluated, conversions at once.
   uint32_t folded(uint32_t node) {
     code_.root = node;
     code_.slots = 0;
@@ -71,8 +81,10 @@ class Lowering {
       case Special::kIndex:
       case Special::kOptionalIndex:
       case Special::kOptionalSelect:
-      case Special::kConditional: return true;
-      default: return false;
+      case Special::kConditional:
+        return true;
+      default:
+        return false;
     }
   }
 
@@ -105,7 +117,8 @@ class Lowering {
     uint8_t cost = 0;
     uint32_t from = operand(*e.args[0], quiet, cost);
     uint32_t key = visit(*e.args[1], is_attribute(*e.args[1]));
-    if (is_constant(key) && !can_select(constant_of(key)) && error_.empty()) error_ = "invalid qualifier type: " + std::string(go_type_name(constant_of(key)));
+    if (is_constant(key) && !can_select(constant_of(key)) && error_.empty())
+      error_ = "invalid qualifier type: " + std::string(go_type_name(constant_of(key)));
     return add(is_optional ? Op::kOptionalIndex : Op::kIndex, {from, key}, 0, cost, 1);
   }
 
@@ -115,8 +128,10 @@ class Lowering {
       case Value::Kind::kInt:
       case Value::Kind::kUint:
       case Value::Kind::kDouble:
-      case Value::Kind::kString: return true;
-      default: return false;
+      case Value::Kind::kString:
+        return true;
+      default:
+        return false;
     }
   }
 
@@ -124,20 +139,29 @@ class Lowering {
 
   uint32_t visit(const Expr& e, bool quiet) {
     switch (e.kind) {
-      case Expr::Kind::kConst: return constant(e.value);
+      case Expr::Kind::kConst:
+        return constant(e.value);
       case Expr::Kind::kIdent:
         // Upstream takes any name that stands for a type for the type's own.
-        if ((e.slot >= 0 || e.variable >= 0) && e.type->kind == Type::Kind::kType && !e.type->params.empty() && error_.empty())
+        if ((e.slot >= 0 || e.variable >= 0) && e.type->kind == Type::Kind::kType &&
+            !e.type->params.empty() && error_.empty())
           error_ = "reference to undefined type: " + e.text;
         if (e.slot >= 0) return add(Op::kLocal, {}, static_cast<uint32_t>(e.slot), quiet ? 0 : 1);
-        if (e.variable >= 0) return add(Op::kVariable, {}, static_cast<uint32_t>(e.variable), quiet ? 0 : 1);
+        if (e.variable >= 0)
+          return add(Op::kVariable, {}, static_cast<uint32_t>(e.variable), quiet ? 0 : 1);
         return constant(Value::type(type_name(*e.type)));
-      case Expr::Kind::kSelect: return select(e, quiet);
-      case Expr::Kind::kCall: return call(e, quiet);
-      case Expr::Kind::kList: return list(e);
-      case Expr::Kind::kMap: return map(e);
-      case Expr::Kind::kFold: return fold(e);
-      default: return constant(Value::null());  // unreachable: such trees have issues
+      case Expr::Kind::kSelect:
+        return select(e, quiet);
+      case Expr::Kind::kCall:
+        return call(e, quiet);
+      case Expr::Kind::kList:
+        return list(e);
+      case Expr::Kind::kMap:
+        return map(e);
+      case Expr::Kind::kFold:
+        return fold(e);
+      default:
+        return constant(Value::null());  // unreachable: such trees have issues
     }
   }
 
@@ -146,12 +170,18 @@ class Lowering {
     if (type.params.empty()) return "type";
     const Type& named = *type.params[0];
     switch (named.kind) {
-      case Type::Kind::kNull: return "null_type";
-      case Type::Kind::kDuration: return "google.protobuf.Duration";
-      case Type::Kind::kTimestamp: return "google.protobuf.Timestamp";
-      case Type::Kind::kList: return "list";
-      case Type::Kind::kMap: return "map";
-      default: return ast_.arena.copy(to_string(named));
+      case Type::Kind::kNull:
+        return "null_type";
+      case Type::Kind::kDuration:
+        return "google.protobuf.Duration";
+      case Type::Kind::kTimestamp:
+        return "google.protobuf.Timestamp";
+      case Type::Kind::kList:
+        return "list";
+      case Type::Kind::kMap:
+        return "map";
+      default:
+        return ast_.arena.copy(to_string(named));
     }
   }
 
@@ -192,53 +222,74 @@ class Lowering {
   uint32_t step(const Expr& e, int32_t accumulator) {
     if (e.kind != Expr::Kind::kCall) return visit(e, false);
     if (e.function->special == Special::kConditional) {
-      uint32_t condition = visit(*e.args[0], false), yes = step_branch(*e.args[1], accumulator), no = step_branch(*e.args[2], accumulator);
+      uint32_t condition = visit(*e.args[0], false), yes = step_branch(*e.args[1], accumulator),
+               no = step_branch(*e.args[2], accumulator);
       return add(Op::kConditional, {condition, yes, no});
     }
-    bool appends = e.text == "_+_" && e.args[0]->kind == Expr::Kind::kIdent && e.args[0]->slot == accumulator && e.args[1]->kind == Expr::Kind::kList;
+    bool appends = e.text == "_+_" && e.args[0]->kind == Expr::Kind::kIdent &&
+                   e.args[0]->slot == accumulator && e.args[1]->kind == Expr::Kind::kList;
     if (!appends) return visit(e, false);
     // One for the name, one for the call.
     return add(Op::kAppend, {visit(*e.args[1], false)}, static_cast<uint32_t>(accumulator), 2);
   }
-  uint32_t step_branch(const Expr& e, int32_t accumulator) { return is_attribute(e) ? visit(e, true) : step(e, accumulator); }
+  uint32_t step_branch(const Expr& e, int32_t accumulator) {
+    return is_attribute(e) ? visit(e, true) : step(e, accumulator);
+  }
 
   uint32_t call(const Expr& e, bool quiet) {
     switch (e.function->special) {
-      case Special::kIndex: return index(e, quiet, false);
-      case Special::kOptionalIndex: return index(e, quiet, true);
+      case Special::kIndex:
+        return index(e, quiet, false);
+      case Special::kOptionalIndex:
+        return index(e, quiet, true);
       case Special::kOptionalSelect: {
         uint8_t cost = 0;
         uint32_t from = operand(*e.args[0], quiet, cost);
-        return add(Op::kOptionalSelect, {from}, field(std::string(e.args[1]->value.text())), cost, 1);
+        return add(Op::kOptionalSelect, {from}, field(std::string(e.args[1]->value.text())), cost,
+                   1);
       }
       case Special::kConditional: {
-        uint32_t condition = visit(*e.args[0], false), yes = visit(*e.args[1], is_attribute(*e.args[1])), no = visit(*e.args[2], is_attribute(*e.args[2]));
+        uint32_t condition = visit(*e.args[0], false),
+                 yes = visit(*e.args[1], is_attribute(*e.args[1])),
+                 no = visit(*e.args[2], is_attribute(*e.args[2]));
         return add(Op::kConditional, {condition, yes, no});
       }
-      default: break;
+      default:
+        break;
     }
     std::vector<uint32_t> args = visit_all(e.args);
     switch (e.function->special) {
-      case Special::kAnd: return add(Op::kAnd, args);
-      case Special::kOr: return add(Op::kOr, args);
-      case Special::kNotStrictlyFalse: return add(Op::kNotStrictlyFalse, args, 0, 1);
-      case Special::kEqual: return add(Op::kEqual, args);
-      case Special::kNotEqual: return add(Op::kNotEqual, args);
-      case Special::kOptionalOr: return add(Op::kOptionalOr, args);
-      case Special::kOptionalOrValue: return add(Op::kOptionalOrValue, args);
-      default: return plain_call(e, args);
+      case Special::kAnd:
+        return add(Op::kAnd, args);
+      case Special::kOr:
+        return add(Op::kOr, args);
+      case Special::kNotStrictlyFalse:
+        return add(Op::kNotStrictlyFalse, args, 0, 1);
+      case Special::kEqual:
+        return add(Op::kEqual, args);
+      case Special::kNotEqual:
+        return add(Op::kNotEqual, args);
+      case Special::kOptionalOr:
+        return add(Op::kOptionalOr, args);
+      case Special::kOptionalOrValue:
+        return add(Op::kOptionalOrValue, args);
+      default:
+        return plain_call(e, args);
     }
   }
 
   uint32_t plain_call(const Expr& e, const std::vector<uint32_t>& args) {
-    CallSite site{e.function, e.overloads.size() == 1 ? e.overloads[0] : nullptr, Cost::kUnit, args.size() > 2, nullptr};
+    CallSite site{e.function, e.overloads.size() == 1 ? e.overloads[0] : nullptr, Cost::kUnit,
+                  args.size() > 2, nullptr};
     Cost cost = e.overloads[0]->cost;
     if (site.resolved != nullptr || cost >= Cost::kNominal) site.cost = cost;
     if (environment_.folding() && site.cost == Cost::kInList && is_constant(args[1]))
       if (std::optional<uint32_t> set = in_set(args)) return *set;
     bool is_guarded = e.overloads[0]->flags & Overload::kGuarded;
-    if (site.resolved == nullptr && is_guarded && e.function->overloads.size() > 1) site.stops_at_error = true;
-    if (environment_.folding() && e.function->special == Special::kRegex && is_constant(args[1]) && constant_of(args[1]).is(Value::Kind::kString)) {
+    if (site.resolved == nullptr && is_guarded && e.function->overloads.size() > 1)
+      site.stops_at_error = true;
+    if (environment_.folding() && e.function->special == Special::kRegex && is_constant(args[1]) &&
+        constant_of(args[1]).is(Value::Kind::kString)) {
       std::string error;
       site.regex = Regex::compile(constant_of(args[1]).text(), error);
       site.stops_at_error = true;
@@ -246,7 +297,8 @@ class Lowering {
     }
     code_.calls.push_back(std::move(site));
     uint32_t made = add(Op::kCall, args, static_cast<uint32_t>(code_.calls.size() - 1));
-    bool folds = environment_.folding() && e.function->special == Special::kConversion && args.size() == 1 && is_constant(args[0]);
+    bool folds = environment_.folding() && e.function->special == Special::kConversion &&
+                 args.size() == 1 && is_constant(args[0]);
     return folds ? folded(made) : made;
   }
 
@@ -283,7 +335,8 @@ class Lowering {
         if (double_to_int_exact(item.as_double(), i)) set.set(Value::integer(i), yes);
         if (double_to_uint_exact(item.as_double(), u)) set.set(Value::uinteger(u), yes);
         return;
-      default: return;
+      default:
+        return;
     }
   }
 
@@ -295,6 +348,8 @@ class Lowering {
 
 }  // namespace
 
-bool lower(Ast& ast, const Environment& environment, Code& code, std::string& error) { return Lowering(ast, environment, code, error).run(); }
+bool lower(Ast& ast, const Environment& environment, Code& code, std::string& error) {
+  return Lowering(ast, environment, code, error).run();
+}
 
 }  // namespace knarr::cel

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The macros: has, all, exists, exists_one, map, filter, and optMap. All but has become a fold over a range. The shape of the
-// expansion is upstream's, because the cost of an expression counts its nodes.
+// The macros: has, all, exists, exists_one, map, filter, and optMap. All but has become a fold over
+// a range. The shape of the expansion is upstream's, because the cost of an expression counts its
+// nodes.
 #include "cel/parser.h"
 
 namespace knarr::cel {
@@ -13,7 +14,8 @@ class Macros {
   Macros(Ast& ast, int32_t offset, Issues& issues) : ast_(ast), offset_(offset), issues_(issues) {}
 
   Expr* has(const std::vector<Expr*>& args) {
-    if (args[0]->kind != Expr::Kind::kSelect) return fail(offset_, "invalid argument to has() macro");
+    if (args[0]->kind != Expr::Kind::kSelect)
+      return fail(offset_, "invalid argument to has() macro");
     Expr* made = ast_.make(Expr::Kind::kSelect, offset_);
     made->test_only = true;
     made->text = args[0]->text;
@@ -23,13 +25,15 @@ class Macros {
 
   Expr* all(Expr* range, const std::vector<Expr*>& args) {
     if (!is_name(args[0])) return fail(args[0]->offset, "argument must be a simple name");
-    return fold(args[0]->text, range, constant(Value::boolean(true)), call("@not_strictly_false", {accumulator()}),
+    return fold(args[0]->text, range, constant(Value::boolean(true)),
+                call("@not_strictly_false", {accumulator()}),
                 call("_&&_", {accumulator(), args[1]}), accumulator());
   }
 
   Expr* exists(Expr* range, const std::vector<Expr*>& args) {
     if (!is_name(args[0])) return fail(args[0]->offset, "argument must be a simple name");
-    return fold(args[0]->text, range, constant(Value::boolean(false)), call("@not_strictly_false", {call("!_", {accumulator()})}),
+    return fold(args[0]->text, range, constant(Value::boolean(false)),
+                call("@not_strictly_false", {call("!_", {accumulator()})}),
                 call("_||_", {accumulator(), args[1]}), accumulator());
   }
 
@@ -37,8 +41,8 @@ class Macros {
     if (!is_name(args[0])) return fail(args[0]->offset, "argument must be a simple name");
     Expr* one = constant(Value::integer(1));
     Expr* more = call("_+_", {accumulator(), one});
-    return fold(args[0]->text, range, constant(Value::integer(0)), constant(Value::boolean(true)), call("_?_:_", {args[1], more, accumulator()}),
-                call("_==_", {accumulator(), one}));
+    return fold(args[0]->text, range, constant(Value::integer(0)), constant(Value::boolean(true)),
+                call("_?_:_", {args[1], more, accumulator()}), call("_==_", {accumulator(), one}));
   }
 
   // map(x, f) and map(x, p, f); filter(x, p) is map(x, p, x).
@@ -49,17 +53,22 @@ class Macros {
     single->optionals = {false};
     Expr* step = call("_+_", {accumulator(), single});
     if (predicate != nullptr) step = call("_?_:_", {predicate, step, accumulator()});
-    return fold(name->text, range, ast_.make(Expr::Kind::kList, offset_), constant(Value::boolean(true)), step, accumulator());
+    return fold(name->text, range, ast_.make(Expr::Kind::kList, offset_),
+                constant(Value::boolean(true)), step, accumulator());
   }
 
-  // target.hasValue() ? optional.of(f with the value under its name) : optional.none(). The name is bound by a fold over nothing.
+  // target.hasValue() ? optional.of(f with the value under its name) : optional.none(). The name is
+  // bound by a fold over nothing.
   Expr* opt_map(Expr* target, const std::vector<Expr*>& args) {
-    if (!is_name(args[0])) return fail(args[0]->offset, "optMap() variable name must be a simple identifier");
+    if (!is_name(args[0]))
+      return fail(args[0]->offset, "optMap() variable name must be a simple identifier");
     Expr* name = ast_.make(Expr::Kind::kIdent, offset_);
     name->text = args[0]->text;
-    Expr* bound = fold("#unused", ast_.make(Expr::Kind::kList, offset_), method("value", target), constant(Value::boolean(false)), name, args[1]);
+    Expr* bound = fold("#unused", ast_.make(Expr::Kind::kList, offset_), method("value", target),
+                       constant(Value::boolean(false)), name, args[1]);
     bound->accumulator = args[0]->text;
-    return call("_?_:_", {method("hasValue", target), call("optional.of", {bound}), call("optional.none", {})});
+    return call("_?_:_", {method("hasValue", target), call("optional.of", {bound}),
+                          call("optional.none", {})});
   }
 
  private:
@@ -90,7 +99,8 @@ class Macros {
     made->has_target = true;
     return made;
   }
-  Expr* fold(const std::string& variable, Expr* range, Expr* init, Expr* condition, Expr* step, Expr* result) {
+  Expr* fold(const std::string& variable, Expr* range, Expr* init, Expr* condition, Expr* step,
+             Expr* result) {
     Expr* made = ast_.make(Expr::Kind::kFold, offset_);
     made->text = variable;
     made->accumulator = kAccumulator;
@@ -105,7 +115,8 @@ class Macros {
 
 }  // namespace
 
-Expr* expand_macro(Ast& ast, int32_t offset, std::string_view name, Expr* target, const std::vector<Expr*>& args, const ParseOptions& options, Issues& issues) {
+Expr* expand_macro(Ast& ast, int32_t offset, std::string_view name, Expr* target,
+                   const std::vector<Expr*>& args, const ParseOptions& options, Issues& issues) {
   // Where something was wrong already, nothing more is said.
   for (const Expr* arg : args)
     if (arg->kind == Expr::Kind::kError) return ast.make(Expr::Kind::kError, offset);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A recursive descent parser for CEL.g4. Syntax errors are worded as the generated parser of cel-go words the common ones: one
-// superfluous or missing token is passed over, then parsing goes on.
+// A recursive descent parser for CEL.g4.
 #include "cel/parser.h"
 
 #include <algorithm>
 #include <charconv>
 #include <iterator>
 
-#include "cel/lexer.h"
+#include "cel/token_cursor.h"
 
 namespace knarr::cel {
 namespace {
@@ -16,42 +15,9 @@ using Kind = Token::Kind;
 
 constexpr int kMostLevels = 250;
 constexpr int32_t kMostCodePoints = 100000;
-constexpr std::string_view kStartOfExpression =
-    "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
-constexpr std::string_view kStartOfArguments =
-    "{'[', '{', '(', ')', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
-constexpr std::string_view kStartOfIndex =
-    "{'[', '{', '(', '.', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
-constexpr std::string_view kStartOfList =
-    "{'[', ']', '{', '(', '.', ',', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
-constexpr std::string_view kStartOfMap =
-    "{'[', '{', '}', '(', '.', ',', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
-constexpr std::string_view kReserved[] = {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "let",
-                                          "loop", "package", "namespace", "return", "var", "void", "while"};
-
-struct Operator {
-  Kind token;
-  const char* function;
-  int precedence;
-};
-constexpr Operator kRelations[] = {{Kind::kLess, "_<_", 1}, {Kind::kLessEqual, "_<=_", 1}, {Kind::kGreaterEqual, "_>=_", 1}, {Kind::kGreater, "_>_", 1},
-                                   {Kind::kEqual, "_==_", 1}, {Kind::kNotEqual, "_!=_", 1}, {Kind::kIn, "@in", 1}};
-constexpr Operator kCalculations[] = {{Kind::kStar, "_*_", 2}, {Kind::kSlash, "_/_", 2}, {Kind::kPercent, "_%_", 2}, {Kind::kPlus, "_+_", 1}, {Kind::kMinus, "_-_", 1}};
-
-template <size_t N>
-const Operator* find_operator(const Operator (&table)[N], Kind token) {
-  const Operator* found = std::find_if(table, table + N, [&](const Operator& o) { return o.token == token; });
-  return found == table + N ? nullptr : found;
-}
-
-bool starts_expression(Kind kind) {
-  switch (kind) {
-    case Kind::kLeftBracket: case Kind::kLeftBrace: case Kind::kLeftParen: case Kind::kDot: case Kind::kMinus: case Kind::kNot: case Kind::kTrue:
-    case Kind::kFalse: case Kind::kNull: case Kind::kFloat: case Kind::kInt: case Kind::kUint: case Kind::kString: case Kind::kBytes:
-    case Kind::kIdent: return true;
-    default: return false;
-  }
-}
+constexpr std::string_view kReserved[] = {
+    "as",  "break", "const",   "continue",  "else",   "for", "function", "if",   "import",
+    "let", "loop",  "package", "namespace", "return", "var", "void",     "while"};
 
 // A subtree, and how deep it goes in operators, calls and selections.
 struct Parsed {
@@ -59,17 +25,18 @@ struct Parsed {
   int height = 0;
 };
 
-
-class Parser {
+class Parser : private TokenCursor {
  public:
-  Parser(Ast& ast, const ParseOptions& options, Issues& issues) : ast_(ast), options_(options), issues_(issues), tokens_(tokenize(ast.source, issues)) {}
+  Parser(Ast& ast, const ParseOptions& options, Issues& issues)
+      : TokenCursor(ast.source, issues), ast_(ast), options_(options) {}
 
   void run() {
     Parsed root = expr();
     if (too_deep_) return;
     if (!is(Kind::kEnd)) {
       bool only_one = tokens_[at_ + 1].kind == Kind::kEnd;
-      report(std::string(only_one ? "extraneous" : "mismatched") + " input '" + shown(now()) + "' expecting <EOF>");
+      report(std::string(only_one ? "extraneous" : "mismatched") + " input '" + shown(now()) +
+             "' expecting <EOF>");
     }
     if (root.height > kMostLevels) issues_.add(-1, -1, "max recursion depth exceeded");
     ast_.root = root.e;
@@ -87,68 +54,6 @@ class Parser {
    private:
     Parser& parser_;
   };
-
-  void give_up() {
-    if (!too_deep_) issues_.add(-1, -1, "expression recursion limit exceeded: 250");
-    too_deep_ = true;
-    at_ = tokens_.size() - 1;  // everything ends here
-  }
-
-  // --- Tokens ---
-
-  const Token& now() const { return tokens_[at_]; }
-  bool is(Kind kind) const { return now().kind == kind; }
-  static std::string shown(const Token& token) { return token.kind == Kind::kEnd ? "<EOF>" : std::string(token.text); }
-
-  Token take() {
-    Token token = now();
-    if (!is(Kind::kEnd)) ++at_;
-    recovering_ = false;
-    expecting_ = kStartOfExpression;
-    return token;
-  }
-  bool take_if(Kind kind) {
-    if (!is(kind)) return false;
-    take();
-    return true;
-  }
-
-  // One mistake is reported once: nothing more until a token fits again.
-  void report(std::string message) {
-    if (!recovering_ && !too_deep_) issues_.add_syntax_error(now().offset, message);
-    recovering_ = true;
-  }
-
-  // Whether a complete operand may be followed by the token, here or, with `anywhere`, in something around this.
-  bool may_follow(Kind kind, bool anywhere) const {
-    if (kind == Kind::kDot || kind == Kind::kLeftBracket || kind == Kind::kQuestion || kind == Kind::kAnd || kind == Kind::kOr) return true;
-    if (find_operator(kRelations, kind) != nullptr || find_operator(kCalculations, kind) != nullptr) return true;
-    if (followers_.empty()) return kind == Kind::kEnd;
-    for (size_t i = followers_.size(); i-- > 0;) {
-      if (followers_[i].first == kind || followers_[i].second == kind) return true;
-      if (!anywhere) return false;
-    }
-    return kind == Kind::kEnd;
-  }
-  void skip_to_follower() {
-    while (!is(Kind::kEnd) && !may_follow(now().kind, true)) ++at_;
-  }
-
-  // The token that must come now. One before it is passed over; it is made up when what stands there could follow it.
-  void expect(Kind kind, std::string_view name, std::string_view expecting = "") {
-    if (take_if(kind)) return;
-    std::string wanted(expecting.empty() ? name : expecting);
-    if (!is(Kind::kEnd) && tokens_[at_ + 1].kind == kind) {
-      report("extraneous input '" + shown(now()) + "' expecting " + wanted);
-      ++at_;
-      take();
-      return;
-    }
-    bool made_up = expecting.empty() && (kind == Kind::kColon ? starts_expression(now().kind) : may_follow(now().kind, false));
-    if (made_up) return report("missing " + wanted + " at '" + shown(now()) + "'");
-    report("mismatched input '" + shown(now()) + "' expecting " + wanted);
-    skip_to_follower();
-  }
 
   // An expression inside something that `first` or `second` ends or goes on with.
   Parsed enclosed(Kind first, Kind second, std::string_view expecting = kStartOfExpression) {
@@ -189,7 +94,8 @@ class Parser {
     followers_.pop_back();
     expect(Kind::kColon, "':'");
     Parsed no = expr();
-    return {call(offset, "_?_:_", {condition.e, yes.e, no.e}), 1 + std::max({condition.height, yes.height, no.height})};
+    return {call(offset, "_?_:_", {condition.e, yes.e, no.e}),
+            1 + std::max({condition.height, yes.height, no.height})};
   }
 
   // || over && over relations. Long chains become balanced trees.
@@ -206,30 +112,40 @@ class Parser {
       terms.push_back(next.e);
       height = std::max(height, next.height);
     }
-    return {balanced(kind == Kind::kOr ? "_||_" : "_&&_", terms, offsets, 0, offsets.size() - 1), height};
+    return {balanced(kind == Kind::kOr ? "_||_" : "_&&_", terms, offsets, 0, offsets.size() - 1),
+            height};
   }
 
-  Expr* balanced(const char* function, const std::vector<Expr*>& terms, const std::vector<int32_t>& offsets, size_t low, size_t high) {
+  Expr* balanced(const char* function, const std::vector<Expr*>& terms,
+                 const std::vector<int32_t>& offsets, size_t low, size_t high) {
     size_t middle = (low + high + 1) / 2;
-    Expr* left = middle == low ? terms[middle] : balanced(function, terms, offsets, low, middle - 1);
-    Expr* right = middle == high ? terms[middle + 1] : balanced(function, terms, offsets, middle + 1, high);
+    Expr* left =
+        middle == low ? terms[middle] : balanced(function, terms, offsets, low, middle - 1);
+    Expr* right =
+        middle == high ? terms[middle + 1] : balanced(function, terms, offsets, middle + 1, high);
     return call(offsets[middle], function, {left, right});
   }
 
   Parsed relation(int precedence) {
-    return binary(kRelations, precedence, [this] { return calc(0); }, [this](int p) { return relation(p); });
+    return binary(
+        find_relation, precedence, [this] { return calc(0); },
+        [this](int p) { return relation(p); });
   }
   Parsed calc(int precedence) {
-    return binary(kCalculations, precedence, [this] { return unary(); }, [this](int p) { return calc(p); });
+    return binary(
+        find_calculation, precedence, [this] { return unary(); },
+        [this](int p) { return calc(p); });
   }
 
-  template <size_t N, class Operand, class Same>
-  Parsed binary(const Operator (&table)[N], int precedence, const Operand& operand, const Same& same_rule) {
+  template <class Find, class Operand, class Same>
+  Parsed binary(const Find& find, int precedence, const Operand& operand, const Same& same_rule) {
     Parsed left = operand();
-    for (const Operator* found; (found = find_operator(table, now().kind)) != nullptr && found->precedence >= precedence;) {
+    for (const Operator* found;
+         (found = find(now().kind)) != nullptr && found->precedence >= precedence;) {
       int32_t offset = take().offset;
       Parsed right = same_rule(found->precedence + 1);
-      left = {call(offset, found->function, {left.e, right.e}), 1 + std::max(left.height, right.height)};
+      left = {call(offset, found->function, {left.e, right.e}),
+              1 + std::max(left.height, right.height)};
     }
     return left;
   }
@@ -238,7 +154,9 @@ class Parser {
     Kind sign = now().kind;
     if (sign != Kind::kNot && sign != Kind::kMinus) return member();
     // A single minus before a number belongs to it.
-    auto is_number = [&](size_t i) { return tokens_[i].kind == Kind::kInt || tokens_[i].kind == Kind::kFloat; };
+    auto is_number = [&](size_t i) {
+      return tokens_[i].kind == Kind::kInt || tokens_[i].kind == Kind::kFloat;
+    };
     if (sign == Kind::kMinus && is_number(at_ + 1)) return member();
     int32_t offset = now().offset;
     size_t count = 0;
@@ -252,9 +170,9 @@ class Parser {
     Parsed target = primary();
     while (!too_deep_) {
       if (is(Kind::kDot)) {
-          target = selection(target);
+        target = selection(target);
       } else if (is(Kind::kLeftBracket)) {
-          target = index(target);
+        target = index(target);
       } else {
         break;
       }
@@ -280,8 +198,11 @@ class Parser {
     Token name = take();
     if (is(Kind::kLeftParen) && !is_optional) return method(target, name);
     if (is_optional) {
-      if (!options_.optional_syntax) return {failed(dot.offset, "unsupported syntax '.?'"), target.height + 1};
-      return {call(dot.offset, "_?._", {target.e, constant(name.offset, Value::string(ast_.arena.copy(name.text)))}), target.height + 1};
+      if (!options_.optional_syntax)
+        return {failed(dot.offset, "unsupported syntax '.?'"), target.height + 1};
+      return {call(dot.offset, "_?._",
+                   {target.e, constant(name.offset, Value::string(ast_.arena.copy(name.text)))}),
+              target.height + 1};
     }
     Expr* made = ast_.make(Expr::Kind::kSelect, dot.offset);
     made->text = name.text;
@@ -293,7 +214,8 @@ class Parser {
     int32_t offset = take().offset;
     int height = target.height;
     std::vector<Expr*> args = arguments(height);
-    if (Expr* expanded = expand_macro(ast_, offset, name.text, target.e, args, options_, issues_)) return {expanded, height + 1};
+    if (Expr* expanded = expand_macro(ast_, offset, name.text, target.e, args, options_, issues_))
+      return {expanded, height + 1};
     args.insert(args.begin(), target.e);
     Expr* made = call(offset, name.text, std::move(args));
     made->has_target = true;
@@ -303,7 +225,8 @@ class Parser {
   // After "(", through ")".
   std::vector<Expr*> arguments(int& height) {
     std::vector<Expr*> args;
-    if (!is(Kind::kEnd) && !is(Kind::kRightParen) && tokens_[at_ + 1].kind == Kind::kRightParen && !starts_expression(now().kind)) {
+    if (!is(Kind::kEnd) && !is(Kind::kRightParen) && tokens_[at_ + 1].kind == Kind::kRightParen &&
+        !starts_expression(now().kind)) {
       report("extraneous input '" + shown(now()) + "' expecting " + std::string(kStartOfArguments));
       ++at_;
     }
@@ -322,10 +245,12 @@ class Parser {
   Parsed index(Parsed target) {
     int32_t offset = take().offset;
     bool is_optional = take_if(Kind::kQuestion);
-    Parsed key = enclosed(Kind::kRightBracket, Kind::kRightBracket, is_optional ? kStartOfExpression : kStartOfIndex);
+    Parsed key = enclosed(Kind::kRightBracket, Kind::kRightBracket,
+                          is_optional ? kStartOfExpression : kStartOfIndex);
     expect(Kind::kRightBracket, "']'");
     int height = 1 + std::max(target.height, key.height);
-    if (is_optional && !options_.optional_syntax) return {failed(offset, "unsupported syntax '[?'"), height};
+    if (is_optional && !options_.optional_syntax)
+      return {failed(offset, "unsupported syntax '[?'"), height};
     return {call(offset, is_optional ? "_[?_]" : "_[_]", {target.e, key.e}), height};
   }
 
@@ -337,17 +262,22 @@ class Parser {
         expect(Kind::kRightParen, "')'");
         return inner;
       }
-      case Kind::kLeftBracket: return list();
-      case Kind::kLeftBrace: return map();
+      case Kind::kLeftBracket:
+        return list();
+      case Kind::kLeftBrace:
+        return map();
       case Kind::kDot:
-      case Kind::kIdent: return name();
-      default: break;
+      case Kind::kIdent:
+        return name();
+      default:
+        break;
     }
     if (starts_expression(now().kind) && !is(Kind::kNot)) return {literal()};
     // Something that cannot stand here. One token too many is passed over.
     int32_t offset = now().offset;
     bool skips = !is(Kind::kEnd) && starts_expression(tokens_[at_ + 1].kind);
-    report(std::string(skips ? "extraneous" : "mismatched") + " input '" + shown(now()) + "' expecting " + std::string(expecting_));
+    report(std::string(skips ? "extraneous" : "mismatched") + " input '" + shown(now()) +
+           "' expecting " + std::string(expecting_));
     if (skips) {
       ++at_;
       return primary();
@@ -367,10 +297,12 @@ class Parser {
     }
     if (size_t end = message_name_end()) return message(text, end);
     Token id = take();
-    bool is_reserved = std::find(std::begin(kReserved), std::end(kReserved), id.text) != std::end(kReserved);
+    bool is_reserved =
+        std::find(std::begin(kReserved), std::end(kReserved), id.text) != std::end(kReserved);
     text += id.text;
     if (!is(Kind::kLeftParen)) {
-      if (is_reserved) return {failed(first.offset, "reserved identifier: " + std::string(id.text))};
+      if (is_reserved)
+        return {failed(first.offset, "reserved identifier: " + std::string(id.text))};
       Expr* made = ast_.make(Expr::Kind::kIdent, id.offset);
       made->text = text;
       return {made};
@@ -378,8 +310,10 @@ class Parser {
     int32_t offset = take().offset;
     int height = 0;
     std::vector<Expr*> args = arguments(height);
-    if (is_reserved) return {failed(first.offset, "reserved identifier: " + std::string(id.text)), height};
-    if (Expr* expanded = expand_macro(ast_, offset, text, nullptr, args, options_, issues_)) return {expanded, height};
+    if (is_reserved)
+      return {failed(first.offset, "reserved identifier: " + std::string(id.text)), height};
+    if (Expr* expanded = expand_macro(ast_, offset, text, nullptr, args, options_, issues_))
+      return {expanded, height};
     return {call(offset, text, std::move(args)), height};
   }
 
@@ -476,7 +410,8 @@ class Parser {
   }
 
   // The end of a literal, after `goes_on` a comma. An empty one may have a comma too.
-  void close(const Expr* made, bool has_gap, bool goes_on, Kind closer, std::string_view name, std::string_view start) {
+  void close(const Expr* made, bool has_gap, bool goes_on, Kind closer, std::string_view name,
+             std::string_view start) {
     bool nothing = made->args.empty() && !has_gap;
     if (nothing && !is(closer) && !is(Kind::kComma)) return expect(closer, name, start);
     if (nothing) goes_on = take_if(Kind::kComma);
@@ -485,32 +420,44 @@ class Parser {
   }
 
   // Elements go on after a comma, which may also be the last thing before the closer.
-  bool starts_element(bool goes_on) const { return goes_on && (starts_expression(now().kind) || is(Kind::kQuestion)); }
+  bool starts_element(bool goes_on) const {
+    return goes_on && (starts_expression(now().kind) || is(Kind::kQuestion));
+  }
 
   Expr* literal() {
     int32_t offset = now().offset;
     bool is_negative = take_if(Kind::kMinus);
     if (is_negative && !is(Kind::kInt) && !is(Kind::kFloat)) {
-      report("mismatched input '" + shown(now()) + "' expecting " + std::string(kStartOfExpression));
+      report("mismatched input '" + shown(now()) + "' expecting " +
+             std::string(kStartOfExpression));
       return ast_.make(Expr::Kind::kError, offset);
     }
     Token token = take();
     switch (token.kind) {
-      case Kind::kTrue: return constant(offset, Value::boolean(true));
-      case Kind::kFalse: return constant(offset, Value::boolean(false));
-      case Kind::kNull: return constant(offset, Value::null());
-      case Kind::kInt: return integer(offset, token.text, is_negative);
-      case Kind::kUint: return uinteger(offset, token.text.substr(0, token.text.size() - 1));
+      case Kind::kTrue:
+        return constant(offset, Value::boolean(true));
+      case Kind::kFalse:
+        return constant(offset, Value::boolean(false));
+      case Kind::kNull:
+        return constant(offset, Value::null());
+      case Kind::kInt:
+        return integer(offset, token.text, is_negative);
+      case Kind::kUint:
+        return uinteger(offset, token.text.substr(0, token.text.size() - 1));
       case Kind::kFloat: {
         double value = 0;
-        auto error = std::from_chars(token.text.data(), token.text.data() + token.text.size(), value).ec;
-        if (error == std::errc::result_out_of_range && token.text.find_first_of("eE") != std::string_view::npos && token.text.find('-') != std::string_view::npos)
+        auto error =
+            std::from_chars(token.text.data(), token.text.data() + token.text.size(), value).ec;
+        if (error == std::errc::result_out_of_range &&
+            token.text.find_first_of("eE") != std::string_view::npos &&
+            token.text.find('-') != std::string_view::npos)
           value = 0;  // too small, not too large
         else if (error != std::errc())
           return failed(offset, "invalid double literal");
         return constant(offset, Value::number(is_negative ? -value : value));
       }
-      default: return text(token);
+      default:
+        return text(token);
     }
   }
 
@@ -518,7 +465,9 @@ class Parser {
     int base = text.starts_with("0x") ? 16 : 10;
     std::string digits = (is_negative ? "-" : "") + std::string(base == 16 ? text.substr(2) : text);
     int64_t value = 0;
-    if (std::from_chars(digits.data(), digits.data() + digits.size(), value, base).ec != std::errc()) return failed(offset, "invalid int literal");
+    if (std::from_chars(digits.data(), digits.data() + digits.size(), value, base).ec !=
+        std::errc())
+      return failed(offset, "invalid int literal");
     return constant(offset, Value::integer(value));
   }
 
@@ -526,7 +475,8 @@ class Parser {
     int base = text.starts_with("0x") ? 16 : 10;
     if (base == 16) text.remove_prefix(2);
     uint64_t value = 0;
-    if (std::from_chars(text.data(), text.data() + text.size(), value, base).ec != std::errc()) return failed(offset, "invalid uint literal");
+    if (std::from_chars(text.data(), text.data() + text.size(), value, base).ec != std::errc())
+      return failed(offset, "invalid uint literal");
     return constant(offset, Value::uinteger(value));
   }
 
@@ -540,12 +490,6 @@ class Parser {
 
   Ast& ast_;
   const ParseOptions& options_;
-  Issues& issues_;
-  std::vector<Token> tokens_;
-  size_t at_ = 0;
-  bool recovering_ = false, too_deep_ = false;
-  std::string_view expecting_ = kStartOfExpression;         // what a message says may stand here
-  std::vector<std::pair<Kind, Kind>> followers_;  // what may come after the expressions around this place
   int levels_ = 0;
 };
 
@@ -554,7 +498,9 @@ class Parser {
 void parse(Ast& ast, const ParseOptions& options, Issues& issues) {
   size_t size = count_code_points(ast.source);
   if (size > static_cast<size_t>(kMostCodePoints)) {
-    issues.add(-1, -1, "expression code point size exceeds limit: size: " + std::to_string(size) + ", limit " + std::to_string(kMostCodePoints));
+    issues.add(-1, -1,
+               "expression code point size exceeds limit: size: " + std::to_string(size) +
+                   ", limit " + std::to_string(kMostCodePoints));
     return;
   }
   Parser(ast, options, issues).run();

@@ -8,17 +8,20 @@
 namespace knarr::cel {
 namespace {
 
-// What fits into a request decides how large data without a limit may be. The numbers are upstream's.
+// What fits into a request decides how large data without a limit may be. The numbers are
+// upstream's.
 constexpr int64_t kMaxRequestBytes = 3 * 1024 * 1024;
 constexpr int64_t kMaxText = kMaxRequestBytes - 2;
-constexpr int64_t kDurationText = 32, kMinDurationText = 3, kDateText = 12, kMaxDateTimeText = 32, kMinDateTimeText = 21;
+constexpr int64_t kDurationText = 32, kMinDurationText = 3, kDateText = 12, kMaxDateTimeText = 32,
+                  kMinDateTimeText = 21;
 constexpr int64_t kMinText = 2, kMinBool = 4, kMinNumber = 1, kMinContainer = 2;
 
 Schema::Type type_from(std::string_view text) {
   using Type = Schema::Type;
-  constexpr std::pair<std::string_view, Type> kTypes[] = {{"", Type::kNone},         {"object", Type::kObject}, {"array", Type::kArray},
-                                                          {"string", Type::kString}, {"number", Type::kNumber}, {"integer", Type::kInteger},
-                                                          {"boolean", Type::kBoolean}};
+  constexpr std::pair<std::string_view, Type> kTypes[] = {
+      {"", Type::kNone},          {"object", Type::kObject}, {"array", Type::kArray},
+      {"string", Type::kString},  {"number", Type::kNumber}, {"integer", Type::kInteger},
+      {"boolean", Type::kBoolean}};
   for (const auto& [name, type] : kTypes)
     if (name == text) return type;
   return Type::kOther;
@@ -36,7 +39,10 @@ Schema::Format format_from(std::string_view text) {
 Schema::ListType list_type_from(std::string_view text) {
   using ListType = Schema::ListType;
   if (text.empty()) return ListType::kNone;
-  return text == "map" ? ListType::kMap : text == "set" ? ListType::kSet : text == "atomic" ? ListType::kAtomic : ListType::kOther;
+  return text == "map"      ? ListType::kMap
+         : text == "set"    ? ListType::kSet
+         : text == "atomic" ? ListType::kAtomic
+                            : ListType::kOther;
 }
 
 std::vector<std::string> texts(const json::Value& list) {
@@ -65,12 +71,17 @@ std::unique_ptr<Schema> Schema::from_json(const json::Value& from) {
   made->preserve_unknown = from.at({"x-kubernetes-preserve-unknown-fields"}).as_bool();
   made->embedded_resource = from.at({"x-kubernetes-embedded-resource"}).as_bool();
   made->has_default = from.find("default") != nullptr;
-  if (const json::Value* properties = from.find("properties"); properties != nullptr && properties->is_object()) {
+  if (const json::Value* properties = from.find("properties");
+      properties != nullptr && properties->is_object()) {
     made->has_properties = true;
-    for (const auto& [name, schema] : properties->members()) made->properties[name] = from_json(schema);
+    for (const auto& [name, schema] : properties->members())
+      made->properties[name] = from_json(schema);
   }
-  if (const json::Value* items = from.find("items"); items != nullptr && items->is_object()) made->items = from_json(*items);
-  if (const json::Value* rest = from.find("additionalProperties"); rest != nullptr && rest->is_object()) made->additional = from_json(*rest);
+  if (const json::Value* items = from.find("items"); items != nullptr && items->is_object())
+    made->items = from_json(*items);
+  if (const json::Value* rest = from.find("additionalProperties");
+      rest != nullptr && rest->is_object())
+    made->additional = from_json(*rest);
   made->required = texts(from.at({"required"}));
   made->list_keys = texts(from.at({"x-kubernetes-list-map-keys"}));
   made->max_items = number(from, "maxItems");
@@ -97,7 +108,8 @@ void Schema::add_type_and_object_meta() {
     auto found = in.properties.find(name);
     return found != in.properties.end() && found->second->type == type;
   };
-  if (has(*this, "kind", Type::kString) && has(*this, "apiVersion", Type::kString) && has(*this, "metadata", Type::kObject)) {
+  if (has(*this, "kind", Type::kString) && has(*this, "apiVersion", Type::kString) &&
+      has(*this, "metadata", Type::kObject)) {
     const Schema& meta = *properties.find("metadata")->second;
     if (has(meta, "name", Type::kString) && has(meta, "generateName", Type::kString)) return;
   }
@@ -122,13 +134,20 @@ class Declarer {
   const DeclType* declare(const Schema& schema, const std::string& name) {
     if (schema.int_or_string) return simple(types::kDyn, 1, kMaxText);
     switch (schema.type) {
-      case Schema::Type::kArray: return list(schema, name);
-      case Schema::Type::kObject: return schema.additional != nullptr ? map(schema, name) : object(schema, name);
-      case Schema::Type::kString: return text(schema);
-      case Schema::Type::kBoolean: return simple(types::kBool, kMinBool, 0);
-      case Schema::Type::kNumber: return simple(types::kDouble, kMinNumber, 0);
-      case Schema::Type::kInteger: return simple(types::kInt, kMinNumber, 0);
-      default: return nullptr;
+      case Schema::Type::kArray:
+        return list(schema, name);
+      case Schema::Type::kObject:
+        return schema.additional != nullptr ? map(schema, name) : object(schema, name);
+      case Schema::Type::kString:
+        return text(schema);
+      case Schema::Type::kBoolean:
+        return simple(types::kBool, kMinBool, 0);
+      case Schema::Type::kNumber:
+        return simple(types::kDouble, kMinNumber, 0);
+      case Schema::Type::kInteger:
+        return simple(types::kInt, kMinNumber, 0);
+      default:
+        return nullptr;
     }
   }
 
@@ -147,7 +166,8 @@ class Declarer {
     if (schema.items == nullptr) return nullptr;
     const DeclType* element = declare(*schema.items, name + ".@idx");
     if (element == nullptr) return nullptr;
-    int64_t most = schema.max_items ? at_least_zero(*schema.max_items) : kMaxText / (element->min_serialized_size + 1);
+    int64_t most = schema.max_items ? at_least_zero(*schema.max_items)
+                                    : kMaxText / (element->min_serialized_size + 1);
     DeclType* made = simple(*pool_.list(element->type), kMinContainer, most);
     made->element = element;
     return made;
@@ -156,8 +176,10 @@ class Declarer {
   const DeclType* map(const Schema& schema, const std::string& name) {
     const DeclType* element = declare(*schema.additional, name + ".@elem");
     if (element == nullptr) return nullptr;
-    // A member takes at least six bytes beside its value, by upstream's count: its quoted key, a colon and a comma.
-    int64_t most = schema.max_properties ? at_least_zero(*schema.max_properties) : kMaxText / (element->min_serialized_size + 6);
+    // A member takes at least six bytes beside its value, by upstream's count: its quoted key, a
+    // colon and a comma.
+    int64_t most = schema.max_properties ? at_least_zero(*schema.max_properties)
+                                         : kMaxText / (element->min_serialized_size + 6);
     DeclType* made = simple(*pool_.map(&types::kString, element->type), kMinContainer, most);
     made->key = simple(types::kString, kMinText, 0);
     made->element = element;
@@ -172,8 +194,11 @@ class Declarer {
       const DeclType* type = declare(*property, name + "." + escaped.value_or(field));
       if (type == nullptr) continue;
       if (escaped) made->fields[*escaped] = type;
-      bool is_required = std::find(schema.required.begin(), schema.required.end(), field) != schema.required.end();
-      if (is_required && !property->has_default) made->min_serialized_size += static_cast<int64_t>(field.size()) + type->min_serialized_size + 4;
+      bool is_required =
+          std::find(schema.required.begin(), schema.required.end(), field) != schema.required.end();
+      if (is_required && !property->has_default)
+        made->min_serialized_size +=
+            static_cast<int64_t>(field.size()) + type->min_serialized_size + 4;
     }
     made->type = pool_.object(name, made);
     return made;
@@ -181,14 +206,21 @@ class Declarer {
 
   const DeclType* text(const Schema& schema) {
     switch (schema.format) {
-      case Schema::Format::kByte: return simple(types::kBytes, kMinText, schema.max_length ? at_least_zero(*schema.max_length) : kMaxText);
-      case Schema::Format::kDuration: return simple(types::kDuration, kMinDurationText, kDurationText);
-      case Schema::Format::kDate: return simple(types::kTimestamp, kDateText, kDateText);
-      case Schema::Format::kDateTime: return simple(types::kTimestamp, kMinDateTimeText, kMaxDateTimeText);
-      case Schema::Format::kNone: break;
+      case Schema::Format::kByte:
+        return simple(types::kBytes, kMinText,
+                      schema.max_length ? at_least_zero(*schema.max_length) : kMaxText);
+      case Schema::Format::kDuration:
+        return simple(types::kDuration, kMinDurationText, kDurationText);
+      case Schema::Format::kDate:
+        return simple(types::kTimestamp, kDateText, kDateText);
+      case Schema::Format::kDateTime:
+        return simple(types::kTimestamp, kMinDateTimeText, kMaxDateTimeText);
+      case Schema::Format::kNone:
+        break;
     }
     // maxLength counts code points, sizes here are bytes.
-    return simple(types::kString, kMinText, schema.max_length ? at_least_zero(*schema.max_length) * 4 : kMaxText);
+    return simple(types::kString, kMinText,
+                  schema.max_length ? at_least_zero(*schema.max_length) * 4 : kMaxText);
   }
 
   TypePool& pool_;
@@ -196,6 +228,8 @@ class Declarer {
 
 }  // namespace
 
-const DeclType* declare(const Schema& schema, std::string_view name, TypePool& pool) { return Declarer(pool).declare(schema, std::string(name)); }
+const DeclType* declare(const Schema& schema, std::string_view name, TypePool& pool) {
+  return Declarer(pool).declare(schema, std::string(name));
+}
 
 }  // namespace knarr::cel

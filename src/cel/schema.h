@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an OpenAPI schema says of data, for expressions about it: the structural schema of a custom resource, cut down to what
-// types, values and costs need. Immutable once made.
+// What an OpenAPI schema says of data, for expressions about it: the structural schema of a custom
+// resource, cut down to what types, values and costs need. Immutable once made.
 #pragma once
 
 #include <map>
@@ -15,7 +15,16 @@
 namespace knarr::cel {
 
 struct Schema {
-  enum class Type : uint8_t { kNone, kObject, kArray, kString, kNumber, kInteger, kBoolean, kOther };
+  enum class Type : uint8_t {
+    kNone,
+    kObject,
+    kArray,
+    kString,
+    kNumber,
+    kInteger,
+    kBoolean,
+    kOther
+  };
   enum class Format : uint8_t { kNone, kByte, kDate, kDateTime, kDuration };
   enum class ListType : uint8_t { kNone, kAtomic, kSet, kMap, kOther };
 
@@ -30,16 +39,19 @@ struct Schema {
   std::vector<std::string> required, list_keys;
   std::optional<int64_t> max_items, max_length, max_properties;
 
-  // From an OpenAPI v3 schema in JSON (a JSONSchemaProps). Unknown keywords are no concern here. Depth is the tree's.
+  // From an OpenAPI v3 schema in JSON (a JSONSchemaProps). Unknown keywords are no concern here.
+  // Depth is the tree's.
   static std::unique_ptr<Schema> from_json(const json::Value& schema);
   // What it says of one member of an object; null when nothing.
   const Schema* member(std::string_view name) const;
-  // Gains kind, apiVersion and metadata, as the root of a resource and an embedded resource have them.
+  // Gains kind, apiVersion and metadata, as the root of a resource and an embedded resource have
+  // them.
   void add_type_and_object_meta();
 };
 
-// The declared type of a schema, as upstream derives it: maximal sizes are estimated from what fits into a request of 3 MiB.
-// Object types are named after `name` ("Root.spec.ports.@idx"). Null when expressions cannot see such data.
+// The declared type of a schema, as upstream derives it: maximal sizes are estimated from what fits
+// into a request of 3 MiB. Object types are named after `name` ("Root.spec.ports.@idx"). Null when
+// expressions cannot see such data.
 const DeclType* declare(const Schema& schema, std::string_view name, TypePool& pool);
 
 }  // namespace knarr::cel

@@ -6,11 +6,16 @@ namespace knarr::cel {
 using Kind = Type::Kind;
 
 namespace types {
-const Type kError{Kind::kError}, kDyn{Kind::kDyn}, kAny{Kind::kAny}, kNull{Kind::kNull}, kBool{Kind::kBool}, kInt{Kind::kInt}, kUint{Kind::kUint},
-    kDouble{Kind::kDouble}, kString{Kind::kString}, kBytes{Kind::kBytes}, kDuration{Kind::kDuration}, kTimestamp{Kind::kTimestamp}, kType{Kind::kType};
-const Type kUrl{Kind::kObject, 0, "kubernetes.URL"}, kQuantity{Kind::kObject, 0, "kubernetes.Quantity"},
-    kAuthorizer{Kind::kObject, 0, "kubernetes.authorization.Authorizer"}, kPathCheck{Kind::kObject, 0, "kubernetes.authorization.PathCheck"},
-    kGroupCheck{Kind::kObject, 0, "kubernetes.authorization.GroupCheck"}, kResourceCheck{Kind::kObject, 0, "kubernetes.authorization.ResourceCheck"},
+const Type kError{Kind::kError}, kDyn{Kind::kDyn}, kAny{Kind::kAny}, kNull{Kind::kNull},
+    kBool{Kind::kBool}, kInt{Kind::kInt}, kUint{Kind::kUint}, kDouble{Kind::kDouble},
+    kString{Kind::kString}, kBytes{Kind::kBytes}, kDuration{Kind::kDuration},
+    kTimestamp{Kind::kTimestamp}, kType{Kind::kType};
+const Type kUrl{Kind::kObject, 0, "kubernetes.URL"},
+    kQuantity{Kind::kObject, 0, "kubernetes.Quantity"},
+    kAuthorizer{Kind::kObject, 0, "kubernetes.authorization.Authorizer"},
+    kPathCheck{Kind::kObject, 0, "kubernetes.authorization.PathCheck"},
+    kGroupCheck{Kind::kObject, 0, "kubernetes.authorization.GroupCheck"},
+    kResourceCheck{Kind::kObject, 0, "kubernetes.authorization.ResourceCheck"},
     kDecision{Kind::kObject, 0, "kubernetes.authorization.Decision"};
 }  // namespace types
 
@@ -21,7 +26,9 @@ const Type* TypePool::make(Kind kind, std::vector<const Type*> params) {
   return &type;
 }
 const Type* TypePool::list(const Type* element) { return make(Kind::kList, {element}); }
-const Type* TypePool::map(const Type* key, const Type* value) { return make(Kind::kMap, {key, value}); }
+const Type* TypePool::map(const Type* key, const Type* value) {
+  return make(Kind::kMap, {key, value});
+}
 const Type* TypePool::type_of(const Type* named) { return make(Kind::kType, {named}); }
 const Type* TypePool::optional(const Type* value) { return make(Kind::kOptional, {value}); }
 const Type* TypePool::object(std::string_view name, const DeclType* decl) {
@@ -41,7 +48,8 @@ DeclType* TypePool::decl() { return &decls_.emplace_back(); }
 
 bool same(const Type& a, const Type& b) {
   if (&a == &b) return true;
-  if (a.kind != b.kind || a.var != b.var || a.name != b.name || a.params.size() != b.params.size()) return false;
+  if (a.kind != b.kind || a.var != b.var || a.name != b.name || a.params.size() != b.params.size())
+    return false;
   for (size_t i = 0; i < a.params.size(); ++i)
     if (!same(*a.params[i], *b.params[i])) return false;
   return true;
@@ -55,15 +63,24 @@ struct KindNames {
 };
 // In the order of Type::Kind.
 constexpr KindNames kKindNames[] = {
-    {"!error!", "error:{}"},        {"dyn", "dyn:{}"},
-    {"any", "well_known:ANY"},      {"null", "null:NULL_VALUE"},
-    {"bool", "primitive:BOOL"},     {"int", "primitive:INT64"},
-    {"uint", "primitive:UINT64"},   {"double", "primitive:DOUBLE"},
-    {"string", "primitive:STRING"}, {"bytes", "primitive:BYTES"},
-    {"duration", "well_known:DURATION"}, {"timestamp", "well_known:TIMESTAMP"},
-    {"type", "type:{}"},            {"list", ""},
-    {"map", ""},                    {"", ""},
-    {"optional", ""},               {"", ""},
+    {"!error!", "error:{}"},
+    {"dyn", "dyn:{}"},
+    {"any", "well_known:ANY"},
+    {"null", "null:NULL_VALUE"},
+    {"bool", "primitive:BOOL"},
+    {"int", "primitive:INT64"},
+    {"uint", "primitive:UINT64"},
+    {"double", "primitive:DOUBLE"},
+    {"string", "primitive:STRING"},
+    {"bytes", "primitive:BYTES"},
+    {"duration", "well_known:DURATION"},
+    {"timestamp", "well_known:TIMESTAMP"},
+    {"type", "type:{}"},
+    {"list", ""},
+    {"map", ""},
+    {"", ""},
+    {"optional", ""},
+    {"", ""},
 };
 
 }  // namespace
@@ -74,24 +91,33 @@ std::string to_string(const Type& type) {
   std::string text = kKindNames[static_cast<size_t>(type.kind)].message;
   if (type.params.empty()) return text;
   text += '(';
-  for (size_t i = 0; i < type.params.size(); ++i) text += (i == 0 ? "" : ", ") + to_string(*type.params[i]);
+  for (size_t i = 0; i < type.params.size(); ++i)
+    text += (i == 0 ? "" : ", ") + to_string(*type.params[i]);
   return text + ')';
 }
 
 std::string to_proto_text(const Type& type) {
   auto param = [&](size_t i) { return ":{" + to_proto_text(*type.params[i]) + "}"; };
   switch (type.kind) {
-    case Kind::kObject: return "message_type:\"" + type.name + "\"";
-    case Kind::kVar: return "type_param:\"" + to_string(type) + "\"";
-    case Kind::kList: return "list_type:{elem_type" + param(0) + "}";
-    case Kind::kMap: return "map_type:{key_type" + param(0) + " value_type" + param(1) + "}";
-    case Kind::kOptional: return "abstract_type:{name:\"optional\" parameter_types" + param(0) + "}";
-    case Kind::kType: return type.params.empty() ? "type:{}" : "type" + param(0);
-    default: return kKindNames[static_cast<size_t>(type.kind)].proto;
+    case Kind::kObject:
+      return "message_type:\"" + type.name + "\"";
+    case Kind::kVar:
+      return "type_param:\"" + to_string(type) + "\"";
+    case Kind::kList:
+      return "list_type:{elem_type" + param(0) + "}";
+    case Kind::kMap:
+      return "map_type:{key_type" + param(0) + " value_type" + param(1) + "}";
+    case Kind::kOptional:
+      return "abstract_type:{name:\"optional\" parameter_types" + param(0) + "}";
+    case Kind::kType:
+      return type.params.empty() ? "type:{}" : "type" + param(0);
+    default:
+      return kKindNames[static_cast<size_t>(type.kind)].proto;
   }
 }
 
-// --- Unifier ---------------------------------------------------------------------------------------------------------
+// --- Unifier
+// ---------------------------------------------------------------------------------------------------------
 
 const Type* Unifier::new_var() {
   bindings_.push_back(nullptr);
@@ -139,14 +165,18 @@ bool Unifier::unify(const Type* a, const Type* b) {
   if (a->kind == Kind::kVar) return substitute(b, a) == Substitution::kYes;
   if (a->is_dyn_or_error() || b->is_dyn_or_error()) return true;
   if (a->kind == Kind::kNull)
-    return b->kind == Kind::kNull || b->kind == Kind::kObject || b->kind == Kind::kOptional || b->kind == Kind::kDuration || b->kind == Kind::kTimestamp;
+    return b->kind == Kind::kNull || b->kind == Kind::kObject || b->kind == Kind::kOptional ||
+           b->kind == Kind::kDuration || b->kind == Kind::kTimestamp;
   if (a->kind != b->kind) return false;
   switch (a->kind) {
-    case Kind::kObject: return a->name == b->name;
+    case Kind::kObject:
+      return a->name == b->name;
     case Kind::kList:
     case Kind::kMap:
-    case Kind::kOptional: return unify_all(a->params, b->params);
-    default: return true;  // scalars; and types, whatever they name
+    case Kind::kOptional:
+      return unify_all(a->params, b->params);
+    default:
+      return true;  // scalars; and types, whatever they name
   }
 }
 
@@ -190,10 +220,14 @@ const Type* Unifier::resolve(const Type* type, bool free_to_dyn) {
   }
   if (!changed) return type;
   switch (type->kind) {
-    case Kind::kList: return pool_.list(params[0]);
-    case Kind::kMap: return pool_.map(params[0], params[1]);
-    case Kind::kOptional: return pool_.optional(params[0]);
-    default: return pool_.type_of(params[0]);
+    case Kind::kList:
+      return pool_.list(params[0]);
+    case Kind::kMap:
+      return pool_.map(params[0], params[1]);
+    case Kind::kOptional:
+      return pool_.optional(params[0]);
+    default:
+      return pool_.type_of(params[0]);
   }
 }
 
@@ -212,6 +246,8 @@ bool equal_or_less_specific(const Type& a, const Type& b) {
 
 }  // namespace
 
-const Type* Unifier::most_general(const Type* a, const Type* b) { return equal_or_less_specific(*a, *b) ? a : b; }
+const Type* Unifier::most_general(const Type* a, const Type* b) {
+  return equal_or_less_specific(*a, *b) ? a : b;
+}
 
 }  // namespace knarr::cel

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Types of the expression language: what the checker knows of a value.
 //
-// A Type is immutable once made. The simple ones are constants; composed ones live in a TypePool and are referred to by
-// plain pointers, so a pool must outlive what was checked with it (a Program keeps its own and its Environment's).
+// A Type is immutable once made. The simple ones are constants; composed ones live in a TypePool
+// and are referred to by plain pointers, so a pool must outlive what was checked with it (a Program
+// keeps its own and its Environment's).
 #pragma once
 
 #include <cstdint>
@@ -47,19 +48,21 @@ struct Type {
   bool is_dyn_or_error() const { return is_dyn() || kind == Kind::kError; }
 };
 
-// A type with what OpenAPI says of its sizes; objects with their fields. Names of fields are escaped (see escape.h).
-// The numbers are upstream's: they decide which rules a CustomResourceDefinition may have.
+// A type with what OpenAPI says of its sizes; objects with their fields. Names of fields are
+// escaped (see escape.h). The numbers are upstream's: they decide which rules a
+// CustomResourceDefinition may have.
 struct DeclType {
   const Type* type = nullptr;
   const DeclType* key = nullptr;      // of a map
   const DeclType* element = nullptr;  // of a map or list
   std::map<std::string, const DeclType*, std::less<>> fields;
-  int64_t max_elements = 0;           // items, properties, or bytes of a string
-  int64_t min_serialized_size = 0;    // bytes of the shortest JSON text
+  int64_t max_elements = 0;         // items, properties, or bytes of a string
+  int64_t min_serialized_size = 0;  // bytes of the shortest JSON text
 };
 
 namespace types {
-extern const Type kError, kDyn, kAny, kNull, kBool, kInt, kUint, kDouble, kString, kBytes, kDuration, kTimestamp, kType;
+extern const Type kError, kDyn, kAny, kNull, kBool, kInt, kUint, kDouble, kString, kBytes,
+    kDuration, kTimestamp, kType;
 extern const Type kUrl, kQuantity, kAuthorizer, kPathCheck, kGroupCheck, kResourceCheck, kDecision;
 }  // namespace types
 
@@ -82,16 +85,18 @@ class TypePool {
 bool same(const Type& a, const Type& b);
 // As messages show a type: "list(int)", "map(string, dyn)".
 std::string to_string(const Type& type);
-// As two of cel-go's messages show a type: the text form of its protobuf message ("primitive:STRING").
+// As two of cel-go's messages show a type: the text form of its protobuf message
+// ("primitive:STRING").
 std::string to_proto_text(const Type& type);
 
-// Type variables and what they stand for, while an expression is checked. A failed comparison leaves no trace.
+// Type variables and what they stand for, while an expression is checked. A failed comparison
+// leaves no trace.
 class Unifier {
  public:
   explicit Unifier(TypePool& pool) : pool_(pool) {}
   const Type* new_var();
-  // Whether a value of type `from` may be used as `to`; binds variables on the way. The relation is upstream's: not
-  // symmetric for null and for variables that are bound.
+  // Whether a value of type `from` may be used as `to`; binds variables on the way. The relation is
+  // upstream's: not symmetric for null and for variables that are bound.
   bool assignable(const Type* to, const Type* from);
   bool assignable(const std::vector<const Type*>& to, const std::vector<const Type*>& from);
   // Without bound variables; free ones become dyn when asked for.

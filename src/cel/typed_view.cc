@@ -23,46 +23,66 @@ Value parsed(std::string_view text, Arena& arena) {
   return Value::of(*kept);
 }
 
-bool is_either_type(const schema::Type& type) { return type.flags & (schema::kOrBool | schema::kOrArray | schema::kOrStringArray); }
+bool is_either_type(const schema::Type& type) {
+  return type.flags & (schema::kOrBool | schema::kOrArray | schema::kOrStringArray);
+}
 
 std::string base64(std::string_view bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static constexpr char kDigits[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   for (size_t i = 0; i < bytes.size(); i += 3) {
-    auto byte = [&](size_t k) { return i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : uint32_t{0}; };
+    auto byte = [&](size_t k) {
+      return i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : uint32_t{0};
+    };
     uint32_t bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-    for (int k = 0; k < 4; ++k) out += i + static_cast<size_t>(k) > bytes.size() ? '=' : kDigits[bits >> (18 - 6 * k) & 63];
+    for (int k = 0; k < 4; ++k)
+      out += i + static_cast<size_t>(k) > bytes.size() ? '=' : kDigits[bits >> (18 - 6 * k) & 63];
   }
   return out;
 }
 
 }  // namespace
 
-Value Value::of(const schema::KindInfo& kind, const void* object) { return made(Kind::kMap, Form::kTypedRoot, object, 0, &kind); }
-Value Value::of(const schema::Type& type, const void* object) { return made(Kind::kMap, Form::kTyped, object, 0, &type); }
+Value Value::of(const schema::KindInfo& kind, const void* object) {
+  return made(Kind::kMap, Form::kTypedRoot, object, 0, &kind);
+}
+Value Value::of(const schema::Type& type, const void* object) {
+  return made(Kind::kMap, Form::kTyped, object, 0, &type);
+}
 
 const schema::Type& TypedView::type_of(const Value& map) {
-  if (map.form() == Form::kTypedRoot) return *static_cast<const schema::KindInfo*>(map.extra())->type;
+  if (map.form() == Form::kTypedRoot)
+    return *static_cast<const schema::KindInfo*>(map.extra())->type;
   return *static_cast<const schema::Type*>(map.extra());
 }
 
-// Go's omitempty, as the JSON encoder has it: structs are never empty, and to Go times and quantities are structs.
+// Go's omitempty, as the JSON encoder has it: structs are never empty, and to Go times and
+// quantities are structs.
 bool TypedView::is_written(const Field& field, const void* at) {
   if (!(field.flags & schema::kOmitEmpty)) return true;
   if (field.shape == Shape::kOptional) return schema::optional_value(field.kind, at) != nullptr;
   if (field.shape != Shape::kPlain) return static_cast<const RawList*>(at)->size() != 0;
   switch (field.kind) {
-    case Kind::kBool: return *static_cast<const bool*>(at);
+    case Kind::kBool:
+      return *static_cast<const bool*>(at);
     case Kind::kInt32:
-    case Kind::kUint32: return *static_cast<const uint32_t*>(at) != 0;
+    case Kind::kUint32:
+      return *static_cast<const uint32_t*>(at) != 0;
     case Kind::kInt64:
-    case Kind::kUint64: return *static_cast<const uint64_t*>(at) != 0;
-    case Kind::kFloat: return *static_cast<const float*>(at) != 0;
-    case Kind::kDouble: return *static_cast<const double*>(at) != 0;
+    case Kind::kUint64:
+      return *static_cast<const uint64_t*>(at) != 0;
+    case Kind::kFloat:
+      return *static_cast<const float*>(at) != 0;
+    case Kind::kDouble:
+      return *static_cast<const double*>(at) != 0;
     case Kind::kString:
-    case Kind::kBytes: return !static_cast<const schema::Str*>(at)->empty();
-    case Kind::kStringList: return !static_cast<const schema::List<schema::Str>*>(at)->empty();
-    default: return true;
+    case Kind::kBytes:
+      return !static_cast<const schema::Str*>(at)->empty();
+    case Kind::kStringList:
+      return !static_cast<const schema::List<schema::Str>*>(at)->empty();
+    default:
+      return true;
   }
 }
 
@@ -70,7 +90,8 @@ template <class Visit>
 bool TypedView::each_member(const schema::Type& type, const void* object, const Visit& visit) {
   for (const Field& field : type.fields()) {
     const void* at = schema::field_at(object, field);
-    const schema::Type* inner = field.kind == Kind::kStruct ? &schema::field_type(type, field) : nullptr;
+    const schema::Type* inner =
+        field.kind == Kind::kStruct ? &schema::field_type(type, field) : nullptr;
     if (field.flags & schema::kInline) {
       if (each_member(*inner, at, visit)) return true;
     } else if (is_written(field, at) && visit(schema::field_name(type, field), field, inner, at)) {
@@ -81,7 +102,8 @@ bool TypedView::each_member(const schema::Type& type, const void* object, const 
 }
 
 size_t TypedView::size(const Value& v) {
-  if (v.is(Value::Kind::kList) || v.form() == Form::kTypedMap) return static_cast<const RawList*>(v.pointer())->size();
+  if (v.is(Value::Kind::kList) || v.form() == Form::kTypedMap)
+    return static_cast<const RawList*>(v.pointer())->size();
   size_t count = 0;
   if (v.form() == Form::kTypedRoot) count = 2;
   each_member(type_of(v), v.pointer(), [&](auto&&...) {
@@ -94,7 +116,9 @@ size_t TypedView::size(const Value& v) {
 Value TypedView::at(const Value& list, size_t i, Arena& arena) {
   const auto* inner = static_cast<const schema::Type*>(list.extra());
   auto kind = static_cast<Kind>(list.small_);
-  return element(kind, inner, static_cast<const RawList*>(list.pointer())->at(i, schema::kind_size(kind, inner)), arena);
+  return element(kind, inner,
+                 static_cast<const RawList*>(list.pointer())->at(i, schema::kind_size(kind, inner)),
+                 arena);
 }
 
 bool TypedView::find(const Value& map, std::string_view key, Arena& arena, Value& out) {
@@ -121,11 +145,13 @@ bool TypedView::find(const Value& map, std::string_view key, Arena& arena, Value
     out = Value::string(key == "kind" ? info.kind : info.api_version);
     return true;
   }
-  return each_member(type_of(map), map.pointer(), [&](std::string_view name, const Field& field, const schema::Type* inner, const void* at) {
-    if (name != key) return false;
-    out = member(field, inner, at, arena);
-    return true;
-  });
+  return each_member(
+      type_of(map), map.pointer(),
+      [&](std::string_view name, const Field& field, const schema::Type* inner, const void* at) {
+        if (name != key) return false;
+        out = member(field, inner, at, arena);
+        return true;
+      });
 }
 
 Value TypedView::keys(const Value& map, Arena& arena) {
@@ -133,9 +159,12 @@ Value TypedView::keys(const Value& map, Arena& arena) {
   size_t count = 0;
   if (map.form() == Form::kTypedMap) {
     auto kind = static_cast<Kind>(map.small_);
-    size_t step = schema::map_entry_size(schema::kind_size(kind, static_cast<const schema::Type*>(map.extra())));
+    size_t step = schema::map_entry_size(
+        schema::kind_size(kind, static_cast<const schema::Type*>(map.extra())));
     const auto& list = *static_cast<const RawList*>(map.pointer());
-    for (; count < list.size(); ++count) keys[count] = Value::string(reinterpret_cast<const schema::Str*>(list.at(count, step))->view());
+    for (; count < list.size(); ++count)
+      keys[count] =
+          Value::string(reinterpret_cast<const schema::Str*>(list.at(count, step))->view());
     return Value::list(keys, count);
   }
   if (map.form() == Form::kTypedRoot) {
@@ -149,33 +178,45 @@ Value TypedView::keys(const Value& map, Arena& arena) {
   return Value::list(keys, count);
 }
 
-Value TypedView::member(const Field& field, const schema::Type* inner, const void* at, Arena& arena) {
+Value TypedView::member(const Field& field, const schema::Type* inner, const void* at,
+                        Arena& arena) {
   switch (field.shape) {
-    case Shape::kPlain: return element(field.kind, inner, at, arena);
+    case Shape::kPlain:
+      return element(field.kind, inner, at, arena);
     case Shape::kOptional: {
       const void* held = schema::optional_value(field.kind, at);
       return held == nullptr ? Value::null() : element(field.kind, inner, held, arena);
     }
     case Shape::kList:
-    case Shape::kMap: break;
+    case Shape::kMap:
+      break;
   }
   if (static_cast<const RawList*>(at)->block == nullptr) return Value::null();
   bool is_map = field.shape == Shape::kMap;
-  Value v = Value::made(is_map ? Value::Kind::kMap : Value::Kind::kList, is_map ? Form::kTypedMap : Form::kTyped, at, 0, inner);
+  Value v = Value::made(is_map ? Value::Kind::kMap : Value::Kind::kList,
+                        is_map ? Form::kTypedMap : Form::kTyped, at, 0, inner);
   v.small_ = static_cast<int16_t>(field.kind);
   return v;
 }
 
 Value TypedView::element(Kind kind, const schema::Type* inner, const void* at, Arena& arena) {
   switch (kind) {
-    case Kind::kBool: return Value::boolean(*static_cast<const bool*>(at));
-    case Kind::kInt32: return Value::integer(*static_cast<const int32_t*>(at));
-    case Kind::kInt64: return Value::integer(*static_cast<const int64_t*>(at));
-    case Kind::kUint32: return Value::integer(*static_cast<const uint32_t*>(at));
-    case Kind::kUint64: return Value::integer(static_cast<int64_t>(*static_cast<const uint64_t*>(at)));
-    case Kind::kFloat: return Value::number(*static_cast<const float*>(at));
-    case Kind::kDouble: return Value::number(*static_cast<const double*>(at));
-    case Kind::kString: return Value::string(*static_cast<const schema::Str*>(at));
+    case Kind::kBool:
+      return Value::boolean(*static_cast<const bool*>(at));
+    case Kind::kInt32:
+      return Value::integer(*static_cast<const int32_t*>(at));
+    case Kind::kInt64:
+      return Value::integer(*static_cast<const int64_t*>(at));
+    case Kind::kUint32:
+      return Value::integer(*static_cast<const uint32_t*>(at));
+    case Kind::kUint64:
+      return Value::integer(static_cast<int64_t>(*static_cast<const uint64_t*>(at)));
+    case Kind::kFloat:
+      return Value::number(*static_cast<const float*>(at));
+    case Kind::kDouble:
+      return Value::number(*static_cast<const double*>(at));
+    case Kind::kString:
+      return Value::string(*static_cast<const schema::Str*>(at));
     case Kind::kStruct: {
       if (!is_either_type(*inner)) return Value::of(*inner, at);
       std::string text;
@@ -188,7 +229,8 @@ Value TypedView::element(Kind kind, const schema::Type* inner, const void* at, A
       v.small_ = static_cast<int16_t>(Kind::kString);
       return v;
     }
-    default: return text_element(kind, at, arena);
+    default:
+      return text_element(kind, at, arena);
   }
 }
 
@@ -204,7 +246,8 @@ Value TypedView::text_element(Kind kind, const void* at, Arena& arena) {
       schema::MicroTime time = *static_cast<const schema::MicroTime*>(at);
       return time.is_zero() ? Value::null() : text(schema::format_micro_time(time));
     }
-    case Kind::kDuration: return text(schema::format_duration(static_cast<const schema::DurationValue*>(at)->nanos));
+    case Kind::kDuration:
+      return text(schema::format_duration(static_cast<const schema::DurationValue*>(at)->nanos));
     case Kind::kQuantity: {
       std::string_view quantity = *static_cast<const schema::Str*>(at);
       return Value::string(quantity.empty() ? "0" : quantity);
@@ -217,7 +260,8 @@ Value TypedView::text_element(Kind kind, const void* at, Arena& arena) {
       const auto& bytes = *static_cast<const schema::Str*>(at);
       return bytes.is_null() ? Value::null() : text(base64(bytes));
     }
-    default: return parsed(static_cast<const schema::Raw*>(at)->bytes, arena);
+    default:
+      return parsed(static_cast<const schema::Raw*>(at)->bytes, arena);
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pieces of the recorded expressions put together anew, through the fuzzer's checks: a short run that every `make test` has.
+// Pieces of the recorded expressions put together anew, through the fuzzer's checks: a short run
+// that every `make test` has.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -16,7 +17,8 @@ TEST(CelMutations, NothingBreaks) {
   std::istringstream file(read_whole_file(KNARR_VECTORS "/cel_expressions.jsonl"));
   for (std::string line; std::getline(file, line);) {
     Result<json::Value> parsed = json::parse(line);
-    if (parsed.ok() && parsed->find("expr") != nullptr) texts.push_back(parsed->find("expr")->as_string());
+    if (parsed.ok() && parsed->find("expr") != nullptr)
+      texts.push_back(parsed->find("expr")->as_string());
   }
   ASSERT_GT(texts.size(), 900u);
   const char* rounds = std::getenv("KNARR_CEL_ROUNDS");
@@ -32,7 +34,10 @@ TEST(CelMutations, NothingBreaks) {
     for (size_t changes = 1 + below(3); changes > 0; --changes) {
       size_t from = below(text.size() + 1);
       const std::string& other = texts[below(texts.size())];
-      text.replace(from, below(8), other.size() > 60 ? piece(other) : below(2) == 0 ? other : piece(other));
+      text.replace(from, below(8),
+                   other.size() > 60 ? piece(other)
+                   : below(2) == 0   ? other
+                                     : piece(other));
     }
     LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(text.data()), text.size());
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads protobuf's text form, as far as the conformance files of cel-spec use it, into a tree: messages are objects whose
-// repeated fields are members of the same name.
+// Reads protobuf's text form, as far as the conformance files of cel-spec use it, into a tree:
+// messages are objects whose repeated fields are members of the same name.
 #pragma once
 
 #include <string>
@@ -56,7 +56,9 @@ class TextProto {
     if (text_[at_] == '[') {
       at_ = text_.find(']', at_) + 1;
     } else {
-      while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_')) ++at_;
+      while (at_ < text_.size() &&
+             (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_'))
+        ++at_;
       if (at_ == from) ++at_;
     }
     return std::string(text_.substr(from, at_ - from));
@@ -71,7 +73,9 @@ class TextProto {
       return json::Value("\"" + out);  // marked as a string
     }
     size_t from = at_;
-    while (at_ < text_.size() && std::string_view(" \t\r\n,;}").find(text_[at_]) == std::string_view::npos) ++at_;
+    while (at_ < text_.size() &&
+           std::string_view(" \t\r\n,;}").find(text_[at_]) == std::string_view::npos)
+      ++at_;
     return json::Value(text_.substr(from, at_ - from));
   }
   void quoted(std::string& out) {
@@ -96,11 +100,13 @@ class TextProto {
       at_ += 2;
     } else if (c == 'u' || c == 'U') {
       size_t digits = c == 'u' ? 4 : 8;
-      schema::append_utf8(out, static_cast<uint32_t>(std::stoul(std::string(text_.substr(at_, digits)), nullptr, 16)));
+      schema::append_utf8(out, static_cast<uint32_t>(std::stoul(
+                                   std::string(text_.substr(at_, digits)), nullptr, 16)));
       at_ += digits;
     } else if (c >= '0' && c <= '7') {
       size_t digits = 1;
-      while (digits < 3 && text_[at_ - 1 + digits] >= '0' && text_[at_ - 1 + digits] <= '7') ++digits;
+      while (digits < 3 && text_[at_ - 1 + digits] >= '0' && text_[at_ - 1 + digits] <= '7')
+        ++digits;
       out += static_cast<char>(std::stoi(std::string(text_.substr(at_ - 1, digits)), nullptr, 8));
       at_ += digits - 1;
     } else {
