@@ -3,11 +3,12 @@
 // policies, match conditions.
 //
 //   auto environment = std::make_shared<Environment>();
-//   size_t self = environment->add_variable("self", declare(schema, "Root",
-//   environment->types())->type); Compilation compiled = compile(environment, "self.replicas <=
-//   self.maxReplicas"); if (!compiled.ok()) ... compiled.error() Arena arena; std::vector<Value>
-//   bindings{Value::of(object, schema, arena)}; Outcome outcome =
-//   compiled.program->evaluate(bindings, {}, arena);
+//   environment->add_variable("self", declare(schema, "Root", environment->types())->type);
+//   Compilation compiled = compile(environment, "self.replicas <= self.maxReplicas");
+//   if (!compiled.ok()) return compiled.error();
+//   Arena arena;
+//   std::vector<Value> bindings{Value::of(object, schema, arena)};
+//   Outcome outcome = compiled.program->evaluate(bindings, {}, arena);
 //
 // An Environment is filled by one thread and then only read. A Program is immutable and may be
 // evaluated by many threads, each with an Arena of its own. Values of an outcome live as long as
