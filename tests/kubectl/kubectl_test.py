@@ -176,8 +176,9 @@ def shell(k, check):
     answer = read_until(terminal, "sum 42")
     os.write(terminal, b"exit 5\n")
     rest = read_until(terminal, "exit code 5")
-    os.close(terminal)
+    # Closed before kubectl has ended, the terminal would hang up on it.
     _, status = os.waitpid(pid, 0)
+    os.close(terminal)
     check.that("exec -ti: prompt", "# " in prompt, repr(prompt))
     check.that("exec -ti: terminal", "/dev/pts/" in answer and "sum 42" in answer, repr(answer))
     check.that("exec -ti: exit status", os.waitstatus_to_exitcode(status) == 5, f"{status} {rest!r}")
