@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # tools/make-images.sh BUILD [REPOSITORY]: container images that hold this build under upstream's names, as archives in BUILD/share/knarr/images-kubeadm,
 # for `ctr -n k8s.io images import` or `knarr image load`. One program serves them all, so they share one layer: the stripped binary and the
-# shared libraries that it needs, copied from this machine. kube-proxy has iptables and conntrack on top. etcd is the real one: $KNARR_ETCD, else the machine's.
+# shared libraries that it needs, copied from this machine. kube-proxy has iptables and conntrack on top, flannel (of deploy/kube-flannel.yml) its CNI
+# plugin and `cp` besides. etcd is the real one: $KNARR_ETCD, else the machine's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$(realpath "${1:-build}") repository=${2:-registry.k8s.io} version=${KUBE_VERSION:-v1.28.4}
@@ -38,12 +39,13 @@ mkdir -p "$base/opt/bin"
 ln -s /usr/local/bin/knarr "$base/opt/bin/flanneld"
 pack "$base" "$work/base.tar"
 
-image() { # NAME ENTRYPOINT_JSON LAYER...
-  local name=$repository/$1 entry=$2 file
+archive() { # FULL_NAME ENTRYPOINT_JSON LAYER...
+  local name=$1 entry=$2 file
   file=$out/$(tr '/:' '__' <<< "$name").tar
   shift 2
   python3 tools/make-image.py "$file" "$name" "{\"Entrypoint\":$entry}" "$@"
 }
+image() { local name=$1; shift; archive "$repository/$name" "$@"; }
 for name in kube-apiserver kube-controller-manager kube-scheduler; do image "$name:$version" "[\"/usr/local/bin/$name\"]" "+$work/base.tar"; done
 # registry.k8s.io has a folder for coredns, other registries have not.
 dns=coredns
@@ -64,6 +66,13 @@ if modules=$(find /usr/lib -maxdepth 2 -name xtables -type d | head -1) && [ -n 
 fi
 pack "$tools" "$work/tools.tar"
 image "kube-proxy:$version" '["/usr/local/bin/kube-proxy"]' "+$work/base.tar" "+$work/tools.tar"
+
+flannel=$work/flannel
+mkdir -p "$flannel"
+add_with_libraries "$flannel" "$(command -v cp)" usr/bin/cp
+cp "$build/flannel" "$flannel/flannel"
+pack "$flannel" "$work/flannel.tar"
+archive docker.io/knarr/flannel:v0.24.0 '["/opt/bin/flanneld"]' "+$work/base.tar" "+$work/tools.tar" "+$work/flannel.tar"
 
 if etcd=${KNARR_ETCD:-$(command -v etcd)} && [ -n "$etcd" ]; then
   etcd_root=$work/etcd

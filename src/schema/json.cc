@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "schema/json.h"
 
+#include <absl/container/flat_hash_map.h>
+
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 

@@ -2,6 +2,7 @@
 // UTF-8, as strict as Go's: overlong forms, surrogates and code points above U+10FFFF are broken.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -12,7 +13,7 @@ inline constexpr uint32_t kBadUtf8 = 0xffffffff;
 // One code point from [at, end), at < end; moves `at` past it. A broken sequence moves one byte and
 // answers kBadUtf8.
 inline uint32_t decode_utf8(const char*& at, const char* end) {
-  auto byte = [&](ptrdiff_t i) { return i < end - at ? static_cast<uint8_t>(at[i]) : uint32_t{0}; };
+  auto byte = [&](std::ptrdiff_t i) { return i < end - at ? static_cast<uint8_t>(at[i]) : uint32_t{0}; };
   auto tail = [](uint32_t b) { return (b & 0xc0) == 0x80; };
   uint32_t a = byte(0), b = byte(1), c = byte(2), d = byte(3);
   if (a < 0x80) {
