@@ -34,11 +34,12 @@ test-interchange: build ## Ours and upstream's parts, mixed (builds upstream's p
 images: build    ## Container images of the control plane for kubeadm, in build/share/knarr/images-kubeadm
 	@tools/make-images.sh $(BUILD)
 
-test-kubeadm: build ## kubeadm beside upstream's: init compared, workers joined in every pairing (needs upstream's programs and images)
+test-kubeadm: build ## kubeadm beside upstream's: init compared, workers joined in every pairing, three hosts of ours (needs upstream's programs and images)
 	@tests/kubeadm/compare.sh $(BUILD)
 	@tests/kubeadm/join.sh $(BUILD) ours ours
 	@tests/kubeadm/join.sh $(BUILD) ours upstream
 	@tests/kubeadm/join.sh $(BUILD) upstream ours
+	@tests/kubeadm/network.sh $(BUILD)
 
 fuzz: deps       ## Run every fuzz target for FUZZ_SECONDS (60) each
 	@tools/fuzz.sh

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/status.h"
 
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -22,7 +23,10 @@ Status Status::from(StatusInfo info) {
 }
 
 Status Status::from_errno(std::string_view what, int error) {
-  return Status::error(std::string(what) + ": " + std::strerror(error));
+  // Go's texts are the C library's with a small first letter, and its words end up in events and conditions.
+  std::string text = std::strerror(error);
+  if (text.size() > 1 && std::islower(static_cast<unsigned char>(text[1]))) text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+  return Status::error(std::string(what) + ": " + text);
 }
 
 Status Status::with_context(std::string_view context) const {

@@ -248,7 +248,7 @@ TEST_F(PodWorkerTest, AFailedSandboxIsReportedAndTriedLater) {
   runtime.fail["run_pod_sandbox"] = Status::make(500, "Unknown", "no network");
   begin();
   EXPECT_EQ(status().phase, "Pending");
-  EXPECT_TRUE(events.has("FailedCreatePodSandBox: Failed to create pod sandbox: rpc error: code = Unknown desc: no network")) << events.events.back();
+  EXPECT_TRUE(events.has("FailedCreatePodSandBox: Failed to create pod sandbox: rpc error: code = Unknown desc = no network")) << events.events.back();
   runtime.fail.clear();
   worker->wake();
   settle();

@@ -443,7 +443,7 @@ Task<void> refused_connection(TestBed* bed) {
   std::shared_ptr<Client> client = bed->client("127.0.0.1:1");
   Result<ClientResponse> response = co_await client->send(std::move(request));
   EXPECT_FALSE(response.ok());
-  EXPECT_EQ(response.status().message(), "dial 127.0.0.1:1: connect: Connection refused");
+  EXPECT_EQ(response.status().message(), "dial tcp 127.0.0.1:1: connect: connection refused");
 }
 
 TEST_F(Plain, ConnectionRefused) { run(refused_connection(this)); }

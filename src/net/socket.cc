@@ -394,7 +394,10 @@ Task<Result<Connected>> connect_socket(std::string address, Duration timeout) {
       if (fd.ok()) break;
     }
   }
-  if (!fd.ok()) co_return fd.status().with_context("dial " + address);
+  if (!fd.ok()) {
+    std::string what = address.starts_with("unix:") ? "dial unix " + address.substr(5) : "dial tcp " + address;
+    co_return fd.status().with_context(what);
+  }
   Connected connected;
   connected.fd = *fd;
   connected.stream = make_socket_stream(executor, *fd);

@@ -279,7 +279,7 @@ Task<ActionOutcome> run_tcp(std::string host, int port, Duration timeout) {
     outcome.result = ActionResult::kSuccess;
   } else {
     outcome.result = ActionResult::kFailure;
-    outcome.output = fmt::format("dial tcp {}: {}", address, stream.status().message());
+    outcome.output = stream.status().message();
   }
   co_return outcome;
 }

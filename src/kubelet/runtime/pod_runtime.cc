@@ -109,7 +109,7 @@ Task<Result<SandboxRecord>> PodRuntime::create_sandbox(PodPtr pod, cri::PodSandb
   if (!made.ok()) co_return made;
   std::string handler;
   auto id = co_await context_.runtime.run_pod_sandbox(std::move(config), std::move(handler));
-  if (!id.ok()) co_return id.status().with_context("rpc error: code = " + std::string(id.status().reason()) + " desc");
+  if (!id.ok()) co_return Status::error(fmt::format("rpc error: code = {} desc = {}", id.status().reason(), id.status().message()));
   auto record = co_await load_sandbox(*id);
   if (!record.ok()) {
     context_.events.pod(*pod, "Warning", "FailedPodSandBoxStatus", fmt::format("Unable to get pod sandbox status: {}", record.status().message()));
