@@ -150,7 +150,7 @@ exec) shift; inside "$@" ;;
 load)
   name=$2
   shift 2
-  for archive in "$@"; do inside "$name" ctr -n k8s.io images import "$archive" > /dev/null; done ;;
+  for archive in "$@"; do inside "$name" ctr -n k8s.io images import "$(realpath "$archive")" > /dev/null; done ;;
 down)
   for dir in "$HOSTS"/${2:-*}/; do down "${dir%/}"; done
   [ -n "${2:-}" ] || ip link del "$BRIDGE" 2> /dev/null || true ;;
