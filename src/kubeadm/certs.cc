@@ -64,11 +64,16 @@ Status keep_existing_ca(Host& host, const CertRecord& record, const std::string&
   return {};
 }
 
-Status make_ca(Host& host, const CertRecord& record, const InitConfiguration& config, const std::string& dir) {
+Result<std::string> private_key(pki::KeyType type, pki::KeyMaker* keys) {
+  return keys != nullptr && type == pki::KeyType::kRsa2048 ? keys->take() : pki::generate_key(type);
+}
+
+Status make_ca(Host& host, const CertRecord& record, const InitConfiguration& config, const std::string& dir, pki::KeyMaker* keys) {
   pki::CertificateSpec spec;
   spec.common_name = record.common_name;
   spec.dns_names = {record.common_name};
   spec.is_ca = true;
+  TRY_ASSIGN(spec.key_pem, private_key(key_type(config.cluster), keys));
   WallTime now = host.clock().now();
   TRY_ASSIGN(pki::KeyPair made, pki::issue_starting(spec, nullptr, key_type(config.cluster), now - kBackdate, now + kYear * 10));
   TRY_ASSIGN(made.key_pem, pki::traditional_key_pem(made.key_pem));
@@ -76,7 +81,7 @@ Status make_ca(Host& host, const CertRecord& record, const InitConfiguration& co
   return write_cert(host, dir, record.base_name, made).with_context("failure while saving " + std::string(record.base_name) + " certificate and key");
 }
 
-Status make_leaf(Host& host, const CertRecord& record, const InitConfiguration& config, const std::string& dir) {
+Status make_leaf(Host& host, const CertRecord& record, const InitConfiguration& config, const std::string& dir, pki::KeyMaker* keys) {
   const CertRecord& authority = *find_cert(record.ca);
   if (!host.exists(cert_path(dir, authority.base_name)) && !host.exists(key_path(dir, authority.base_name)))
     return Status::error("couldn't load CA certificate " + std::string(authority.name) + ": couldn't load " + authority.base_name +
@@ -87,7 +92,7 @@ Status make_leaf(Host& host, const CertRecord& record, const InitConfiguration& 
     return Status::error("couldn't load CA certificate " + std::string(authority.name) + ": failure loading " + authority.base_name +
                          " certificate authority: failed to load key: couldn't load the private key file " + key_path(dir, authority.base_name));
   TRY_ASSIGN(pki::CertificateSpec spec, cert_spec(host, record, config));
-  TRY_ASSIGN(pki::KeyPair made, issue_leaf(host, spec, ca->pair, key_type(config.cluster)));
+  TRY_ASSIGN(pki::KeyPair made, issue_leaf(host, spec, ca->pair, key_type(config.cluster), keys));
   host.print("[certs] Generating " + quote(record.base_name) + " certificate and key\n");
   TRY(write_cert(host, dir, record.base_name, made).with_context("failed to write or validate certificate " + quote(record.name)));
   if (record.server)
@@ -199,21 +204,24 @@ Status write_cert(Host& host, const std::string& dir, std::string_view base_name
   return host.write_file(cert_path(dir, base_name), pair.cert_pem, 0644);
 }
 
-Result<pki::KeyPair> issue_leaf(Host& host, const pki::CertificateSpec& spec, const pki::KeyPair& ca, pki::KeyType type) {
+Result<pki::KeyPair> issue_leaf(Host& host, const pki::CertificateSpec& spec, const pki::KeyPair& ca, pki::KeyType type, pki::KeyMaker* keys) {
   TRY_ASSIGN(pki::CertificateInfo authority, pki::inspect(ca.cert_pem));
-  TRY_ASSIGN(pki::KeyPair made, pki::issue_starting(spec, &ca, type, authority.not_before, host.clock().now() + kYear));
+  pki::CertificateSpec with_key = spec;
+  TRY_ASSIGN(with_key.key_pem, private_key(type, keys));
+  TRY_ASSIGN(pki::KeyPair made, pki::issue_starting(with_key, &ca, type, authority.not_before, host.clock().now() + kYear));
   TRY_ASSIGN(made.key_pem, pki::traditional_key_pem(made.key_pem));
   return made;
 }
 
-Status ensure_cert(Host& host, const CertRecord& record, const InitConfiguration& config, const std::string& dir, const std::string& existing_dir) {
+Status ensure_cert(Host& host, const CertRecord& record, const InitConfiguration& config, const std::string& dir, const std::string& existing_dir,
+                   pki::KeyMaker* keys) {
   bool of_etcd = std::string_view(record.name) == "etcd-ca" || std::string_view(record.ca) == "etcd-ca";
   if (config.cluster.external_etcd && of_etcd) {
     host.print(std::string("[certs] External etcd mode: Skipping ") + record.base_name + (record.is_ca() ? " certificate authority" : " certificate") + " generation\n");
     return {};
   }
   auto existing = load_cert(host, existing_dir, record.base_name);
-  if (!existing.ok()) return record.is_ca() ? make_ca(host, record, config, dir) : make_leaf(host, record, config, dir);
+  if (!existing.ok()) return record.is_ca() ? make_ca(host, record, config, dir, keys) : make_leaf(host, record, config, dir, keys);
   if (record.is_ca()) return keep_existing_ca(host, record, dir, existing_dir, *existing);
   check_period(host, record.base_name, existing->info);
   const CertRecord& authority = *find_cert(record.ca);
@@ -226,14 +234,14 @@ Status ensure_cert(Host& host, const CertRecord& record, const InitConfiguration
   return {};
 }
 
-Status ensure_service_account_keys(Host& host, const ClusterConfiguration& config, const std::string& dir) {
+Status ensure_service_account_keys(Host& host, const ClusterConfiguration& config, const std::string& dir, pki::KeyMaker* keys) {
   if (host.exists(dir + "/sa.key")) {
     TRY_ASSIGN(std::string existing, host.read_file(dir + "/sa.key"));
     TRY(pki::public_key_of(existing).status().with_context("file sa.key existed but it could not be loaded properly"));
     host.print("[certs] Using the existing \"sa\" key\n");
     return {};
   }
-  TRY_ASSIGN(std::string key, pki::generate_key(key_type(config)));
+  TRY_ASSIGN(std::string key, private_key(key_type(config), keys));
   TRY_ASSIGN(std::string public_key, pki::public_key_of(key));
   TRY_ASSIGN(std::string written, pki::traditional_key_pem(key));
   host.print("[certs] Generating \"sa\" key and public key\n");

@@ -8,6 +8,7 @@
 
 #include "kubeadm/config.h"
 #include "kubeadm/host.h"
+#include "pki/key_maker.h"
 #include "pki/pki.h"
 
 namespace knarr::kubeadm {
@@ -48,11 +49,13 @@ Result<LoadedCert> load_cert(const Host& host, const std::string& dir, std::stri
 Status write_cert(Host& host, const std::string& dir, std::string_view base_name, const pki::KeyPair& pair);
 
 // A leaf signed by this CA with kubeadm's lifetime (one year, beginning when the CA's does); its key in Go's form.
-Result<pki::KeyPair> issue_leaf(Host& host, const pki::CertificateSpec& spec, const pki::KeyPair& ca, pki::KeyType type);
+// RSA keys come from `keys` where there is one.
+Result<pki::KeyPair> issue_leaf(Host& host, const pki::CertificateSpec& spec, const pki::KeyPair& ca, pki::KeyType type, pki::KeyMaker* keys = nullptr);
 
 // The phases: existing files are checked and kept. `dir` is where files are written; `existing_dir` where they are looked for (they differ in a dry run).
-Status ensure_cert(Host& host, const CertRecord& record, const InitConfiguration& config, const std::string& dir, const std::string& existing_dir);
-Status ensure_service_account_keys(Host& host, const ClusterConfiguration& config, const std::string& dir);
+Status ensure_cert(Host& host, const CertRecord& record, const InitConfiguration& config, const std::string& dir, const std::string& existing_dir,
+                   pki::KeyMaker* keys = nullptr);
+Status ensure_service_account_keys(Host& host, const ClusterConfiguration& config, const std::string& dir, pki::KeyMaker* keys = nullptr);
 
 // Whether the CA's certificate is there and its key is not; then every certificate that kubeadm could not make must be there, or a failure.
 struct ExternalCa {

@@ -130,6 +130,13 @@ Status prepare(Host& host, const InitFlags& flags, const Invocation& invocation,
   return check_external_authorities(data);
 }
 
+// Keys are made while the host is checked. Files that are there already keep theirs; a new CA means that all are new.
+void make_keys_ahead(InitData& data) {
+  const ClusterConfiguration& cluster = data.config.cluster;
+  if (key_type(cluster) != pki::KeyType::kRsa2048 || data.external_ca || data.host.exists(cert_path(cluster.certificates_dir, "ca"))) return;
+  data.keys.start(cert_records().size() + 1 + kubeconfig_records().size());
+}
+
 }  // namespace
 
 void add_init(Command& root, Host& host) {
@@ -146,6 +153,7 @@ void add_init(Command& root, Host& host) {
     InitData data(host);
     TRY(prepare(host, *flags, invocation, data));
     const std::vector<std::string>& skipped = flags->skipped_phases.empty() ? data.config.skip_phases : flags->skipped_phases;
+    make_keys_ahead(data);
     host.print("[init] Using Kubernetes version: " + data.config.cluster.kubernetes_version + "\n");
     return workflow->run(data, "", skipped);
   };

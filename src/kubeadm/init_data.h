@@ -10,6 +10,7 @@
 #include "kubeadm/config.h"
 #include "kubeadm/constants.h"
 #include "kubeadm/host.h"
+#include "pki/key_maker.h"
 
 namespace knarr::kubeadm {
 
@@ -22,6 +23,7 @@ struct InitData {
   std::string dry_run_dir;                       // "" unless dry_run
   std::string kubeconfig_dir = kKubernetesDir, kubeconfig_path = kAdminConf;
   bool external_ca = false;
+  pki::KeyMaker keys;                            // for certificates and kubeconfigs
 
   // Where things are written: the dry run's folder, or their place.
   std::string certificates_dir() const { return dry_run ? dry_run_dir : config.cluster.certificates_dir; }

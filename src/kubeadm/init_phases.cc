@@ -86,7 +86,7 @@ InitPhase certs_phase() {
     child.long_help = child.short_help + ", and save them into " + base + ".crt and " + base + ".key files." + default_names(record) + "\n\n" + kKeptFiles;
     child.flags = cert_flags(record.name);
     child.run = [&record](InitData& data) {
-      return ensure_cert(data.host, record, data.config, data.certificates_dir(), data.config.cluster.certificates_dir);
+      return ensure_cert(data.host, record, data.config, data.certificates_dir(), data.config.cluster.certificates_dir, &data.keys);
     };
     phase.children.push_back(std::move(child));
   }
@@ -96,7 +96,7 @@ InitPhase certs_phase() {
   sa.long_help = std::string("Generate the private key for signing service account tokens along with its public key, and save them into\nsa.key and sa.pub files.\n\n") + kKeptFiles;
   sa.flags = {"cert-dir"};
   sa.run = [](InitData& data) {
-    if (!data.external_ca) return ensure_service_account_keys(data.host, data.config.cluster, data.certificates_dir());
+    if (!data.external_ca) return ensure_service_account_keys(data.host, data.config.cluster, data.certificates_dir(), &data.keys);
     data.host.print("[certs] Using existing sa keys\n");
     return Status();
   };
@@ -128,7 +128,7 @@ InitPhase kubeconfig_phase() {
     child.long_help = record.long_help;
     child.flags = kubeconfig_flags(record.name);
     child.run = [&record](InitData& data) {
-      if (!data.external_ca) return ensure_kubeconfig(data.host, record, data.config, data.certificates_dir(), data.conf_dir());
+      if (!data.external_ca) return ensure_kubeconfig(data.host, record, data.config, data.certificates_dir(), data.conf_dir(), &data.keys);
       data.host.print(std::string("[kubeconfig] External CA mode: Using user provided ") + record.file + "\n");
       return Status();
     };

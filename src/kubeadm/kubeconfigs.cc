@@ -47,11 +47,14 @@ std::string default_server(const KubeconfigRecord& record, const InitConfigurati
 }
 
 Result<std::string> make_kubeconfig(Host&, const pki::KeyPair& ca, const std::string& server, const std::string& cluster_name,
-                                    const std::string& user, const std::vector<std::string>& organizations, WallTime not_after) {
+                                    const std::string& user, const std::vector<std::string>& organizations, WallTime not_after, pki::KeyMaker* keys) {
   pki::CertificateSpec spec;
   spec.common_name = user;
   spec.organizations = organizations;
   spec.client_auth = true;
+  if (keys != nullptr) {
+    TRY_ASSIGN(spec.key_pem, keys->take());
+  }
   TRY_ASSIGN(pki::CertificateInfo authority, pki::inspect(ca.cert_pem));
   TRY_ASSIGN(pki::KeyPair made, pki::issue_starting(spec, &ca, pki::KeyType::kRsa2048, authority.not_before, not_after));
   client::ClusterAccess access;
@@ -63,7 +66,7 @@ Result<std::string> make_kubeconfig(Host&, const pki::KeyPair& ca, const std::st
 }
 
 Status ensure_kubeconfig(Host& host, const KubeconfigRecord& record, const InitConfiguration& config, const std::string& certificates_dir,
-                         const std::string& out_dir) {
+                         const std::string& out_dir, pki::KeyMaker* keys) {
   if (!host.exists(cert_path(certificates_dir, "ca")) || !host.exists(key_path(certificates_dir, "ca")))
     return Status::error("the CA files do not exist, please run `kubeadm init phase certs ca` to generate it: failed to load " +
                          std::string(host.exists(cert_path(certificates_dir, "ca")) ? "key" : "certificate"));
@@ -79,7 +82,7 @@ Status ensure_kubeconfig(Host& host, const KubeconfigRecord& record, const InitC
   std::vector<std::string> organizations;
   if (*record.organization != '\0') organizations.emplace_back(record.organization);
   TRY_ASSIGN(std::string text, make_kubeconfig(host, ca->pair, server, config.cluster.cluster_name, user, organizations,
-                                               host.clock().now() + std::chrono::hours(24 * 365)));
+                                               host.clock().now() + std::chrono::hours(24 * 365), keys));
   host.print("[kubeconfig] Writing " + quote(record.file) + " kubeconfig file\n");
   TRY(host.make_dirs(out_dir, 0755));
   return host.write_file(path, text, 0600).with_context("failed to save kubeconfig file " + quote(path) + " on disk");

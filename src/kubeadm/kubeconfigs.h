@@ -8,6 +8,7 @@
 
 #include "kubeadm/config.h"
 #include "kubeadm/host.h"
+#include "pki/key_maker.h"
 #include "pki/pki.h"
 #include "client/kubeconfig.h"
 
@@ -27,10 +28,10 @@ std::span<const KubeconfigRecord> kubeconfig_records();
 
 // Text of such a kubeconfig, its certificate valid until `not_after` (default: a year).
 Result<std::string> make_kubeconfig(Host& host, const pki::KeyPair& ca, const std::string& server, const std::string& cluster_name,
-                                    const std::string& user, const std::vector<std::string>& organizations, WallTime not_after);
+                                    const std::string& user, const std::vector<std::string>& organizations, WallTime not_after, pki::KeyMaker* keys = nullptr);
 // The phase: keeps a file that fits the CA, refuses one that does not.
 Status ensure_kubeconfig(Host& host, const KubeconfigRecord& record, const InitConfiguration& config, const std::string& certificates_dir,
-                         const std::string& out_dir);
+                         const std::string& out_dir, pki::KeyMaker* keys = nullptr);
 std::string default_server(const KubeconfigRecord& record, const InitConfiguration& config);
 // The CA of a kubeconfig's current cluster, from its data or its file.
 Result<std::string> cluster_ca(const client::ClusterAccess& access);

@@ -312,6 +312,9 @@ Check image_check(const InitConfiguration& config) {
   std::vector<std::string> images = control_plane_images(config.cluster);
   std::string pause = pause_image(config.cluster), socket = config.node.cri_socket, policy = config.node.image_pull_policy;
   return {"ImagePull", [images, pause, socket, policy](Host& host, Findings& found) {
+            // A run of crictl for each image would take longer than all other checks together.
+            std::set<std::string> present;
+            if (policy == "IfNotPresent") present = Runtime(host, socket).images();
             for (const std::string& image : images) {
               if (image == pause) {
                 auto used = Runtime(host, socket).sandbox_image();
@@ -319,6 +322,7 @@ Check image_check(const InitConfiguration& config) {
                   host.warn("detected that the sandbox image " + quote(*used) + " of the container runtime is inconsistent with that used by kubeadm. It is recommended "
                             "that using " + quote(pause) + " as the CRI sandbox image.");
               }
+              if (present.contains(image)) continue;
               Status pulled = pull_image(host, socket, image, policy);
               if (!pulled.ok()) found.errors.emplace_back(pulled.message());
             }

@@ -2,6 +2,7 @@
 #include "kubeadm/runtime.h"
 
 #include "kubeadm/text.h"
+#include "schema/json.h"
 
 namespace knarr::kubeadm {
 namespace {
@@ -22,6 +23,17 @@ Result<ProgramOutput> Runtime::crictl(std::vector<std::string> args, const std::
 Status Runtime::is_running() { return crictl({"info"}, "container runtime is not running: output: ").status(); }
 
 bool Runtime::has_image(const std::string& image) { return crictl({"inspecti", image}, "").ok(); }
+
+std::set<std::string> Runtime::images() {
+  std::set<std::string> names;
+  auto output = crictl({"images", "-o", "json"}, "");
+  auto list = json::parse(output.ok() ? output->out : "");
+  if (!list.ok()) return names;
+  for (const json::Value& image : list->at({"images"}).items())
+    for (const char* kind : {"repoTags", "repoDigests"})
+      for (const json::Value& name : image.at({kind}).items()) names.insert(name.as_string());
+  return names;
+}
 
 Status Runtime::pull(const std::string& image) {
   Status last;

@@ -2,6 +2,7 @@
 // The container runtime of the host, through crictl as upstream's kubeadm v1.28 does.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ class Runtime {
   Runtime(Host& host, std::string socket) : host_(host), socket_(std::move(socket)) {}
   Status is_running();
   bool has_image(const std::string& image);
+  // Tags and digests of all that it has, by one run; none when it does not say. A name that is not here may still be one (has_image).
+  std::set<std::string> images();
   // Five attempts.
   Status pull(const std::string& image);
   Result<std::string> sandbox_image();

@@ -8,12 +8,15 @@
 #include <cstring>
 
 #include "pki/openssl.h"
+#include "pki/rsa_key.h"
 
 namespace knarr::pki {
 namespace {
 
 Result<Key> make_key(KeyType type) {
-  EVP_PKEY* key = type == KeyType::kRsa2048 ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
+  static const std::atomic<bool> kNeverStopped{false};
+  if (type == KeyType::kRsa2048) return make_rsa_key(kNeverStopped);
+  EVP_PKEY* key = EVP_EC_gen("P-256");
   if (key == nullptr) return openssl_error("generating a key");
   return Key(key);
 }
@@ -124,7 +127,7 @@ Result<std::string> public_key_of(const std::string& key_pem) {
 }
 
 Result<KeyPair> issue(const CertificateSpec& spec, const KeyPair* issuer, KeyType key_type, const Clock& clock) {
-  TRY_ASSIGN(Key key, make_key(key_type));
+  TRY_ASSIGN(Key key, spec.key_pem.empty() ? make_key(key_type) : key_from_pem(spec.key_pem));
   Certificate issuer_certificate;
   Key issuer_key;
   if (issuer != nullptr) {

@@ -23,6 +23,7 @@ struct CertificateSpec {
   bool is_ca = false;
   bool server_auth = false, client_auth = false;               // extended key usage
   Duration lifetime = std::chrono::hours(24 * 365);
+  std::string key_pem;                                          // a key that is there already; "" = a new one of the wanted type
 };
 
 struct KeyPair {
