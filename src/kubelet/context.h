@@ -42,6 +42,7 @@ struct Context {
   int64_t memory_capacity = 0;
   ResourceList allocatable;
   bool swap_accounting = false;
+  bool static_pods = false;   // pods from files were seen: one of them may be the API server
   std::string network_error;  // why the network is not ready; "" = it is
 };
 

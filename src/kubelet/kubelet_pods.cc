@@ -103,6 +103,7 @@ void Kubelet::Impl::pod_set(const PodPtr& pod) {
 }
 
 void Kubelet::Impl::static_pod_set(const PodPtr& pod) {
+  context->static_pods = true;
   std::string key = pod_key(*pod);
   for (const auto& [uid, worker] : workers) {
     if (uid == pod->metadata.uid.view() || pod_key(*worker->pod()) != key) continue;

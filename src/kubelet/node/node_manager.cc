@@ -20,6 +20,8 @@ namespace {
 constexpr Duration kUnreadyLook = std::chrono::milliseconds(200);  // while the network is missing
 constexpr Duration kFirstRetry = std::chrono::milliseconds(200);
 constexpr Duration kLastRetry = std::chrono::seconds(7);
+// A host that runs the API server itself waits for its own container: nobody else is asked, so it may ask often while that starts.
+constexpr Duration kOwnServerRetry = std::chrono::milliseconds(50), kOwnServerStart = std::chrono::seconds(20);
 constexpr std::string_view kLeaseNamespace = "kube-node-lease";
 
 // Messages of several reasons, as upstream's aggregate prints them.
@@ -45,7 +47,7 @@ struct NodeManager::Impl {
   Notifier changed;
   bool stopped = false, dirty = true, registered = false, learnt = false;
   bool memory_pressure = false, disk_pressure = false, pid_pressure = false;
-  std::string runtime_version, runtime_error, network_error;
+  std::string runtime_version, runtime_error, network_error, register_error;
   std::optional<core::Node> node;
   MonoTime last_report{};
   std::string pod_cidr;
@@ -199,7 +201,9 @@ Task<bool> NodeManager::register_node(std::shared_ptr<Impl> impl) {
     co_return true;
   }
   if (!created.status().is("AlreadyExists")) {
-    log_warning("Unable to register node with API server", {{"node", context.config.node_name}, {"err", created.status().message()}});
+    std::string why(created.status().message());
+    if (why != impl->register_error) log_warning("Unable to register node with API server", {{"node", context.config.node_name}, {"err", why}});
+    impl->register_error = std::move(why);
     co_return false;
   }
   std::string none, name = context.config.node_name;
@@ -272,10 +276,13 @@ Task<bool> NodeManager::write_status(std::shared_ptr<Impl> impl) {
 Task<void> NodeManager::status_loop(std::shared_ptr<Impl> impl) {
   Context& context = impl->context;
   Duration retry = kFirstRetry;
+  MonoTime begun = context.clock.mono();
   while (!impl->stopped) {
     if (!impl->registered && context.config.register_node) {
       bool done = co_await register_node(impl);
       if (!done) {
+        bool own_server = context.static_pods && context.clock.mono() - begun < kOwnServerStart;
+        if (own_server) retry = kOwnServerRetry;
         co_await sleep_for(retry);
         retry = std::min(retry * 2, kLastRetry);
         continue;
