@@ -6,12 +6,13 @@
 # a cgroup root /host-NAME, a containerd at the usual socket (no images, no CNI configuration), and in place of systemd a `systemctl` that
 # knows the services kubelet and containerd. Its first process takes all others with it, so that `down` ends what is the host's and nothing else. KUBELET is the program that the kubelet service starts, with the drop-in file of kubeadm's package.
 # Hosts see each other on 172.29.0.0/24; 172.29.0.1 is this machine, and there is no way out. State in $HOSTS. Needs root; exits 77 where it may not.
+# $HOSTS_DIRS are further folders that each host has of its own; KUBELET_EXTRA_ARGS are read from /etc/sysconfig/kubelet, which should be among them.
 # $HOSTS_PREFIX goes before NAME wherever the machine's own names are used, so that two sets may have hosts of the same name.
 set -euo pipefail
 HOSTS=${HOSTS:-/tmp/knarr-hosts} PREFIX=${HOSTS_PREFIX:-}
 NET=${HOSTS_NET:-172.29.0} BRIDGE=${HOSTS_BRIDGE:-knarrhosts}
 state_dirs="/etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/containerd /run/containerd /var/lib/cni /run/flannel /run/netns
-  /var/log/pods /var/log/containers /etc/cni /opt/cni /etc/containerd /usr/libexec/kubernetes"
+  /var/log/pods /var/log/containers /etc/cni /opt/cni /etc/containerd /usr/libexec/kubernetes ${HOSTS_DIRS:-}"
 
 inside() {
   local holder
@@ -27,9 +28,9 @@ write_systemctl() { # DIR NAME KUBELET
 # As the unit of kubeadm's package: started again whenever it ends.
 while :; do
   KUBELET_KUBEADM_ARGS= KUBELET_EXTRA_ARGS=
-  [ ! -f /var/lib/kubelet/kubeadm-flags.env ] || . /var/lib/kubelet/kubeadm-flags.env
+  for f in /var/lib/kubelet/kubeadm-flags.env /etc/sysconfig/kubelet; do [ ! -f \$f ] || . \$f; done
   $3 --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml \\
-    \$KUBELET_KUBEADM_ARGS --cgroup-root=/host-$PREFIX$2 --fail-swap-on=false &
+    \$KUBELET_KUBEADM_ARGS --cgroup-root=/host-$PREFIX$2 --fail-swap-on=false \$KUBELET_EXTRA_ARGS &
   child=\$!
   trap 'kill \$child; wait \$child; exit' TERM
   wait \$child
@@ -47,13 +48,18 @@ set -- "\${args[@]}"
 service=\${2%.service}
 case "\$1 \$service" in
 "daemon-reload "*) ;;
-"is-enabled kubelet" | "is-enabled containerd" | "enable "*) ;;
+"is-enabled kubelet" | "is-enabled containerd") if [ -f \$dir/\$service.disabled ]; then echo disabled; exit 1; else echo enabled; fi ;;
+"disable kubelet" | "disable containerd") touch \$dir/\$service.disabled; echo "Removed /etc/systemd/system/multi-user.target.wants/\$service.service." >&2 ;;
+"enable kubelet" | "enable containerd")
+  [ ! -f \$dir/\$service.disabled ] || echo "Created symlink /etc/systemd/system/multi-user.target.wants/\$service.service → /lib/systemd/system/\$service.service." >&2
+  rm -f \$dir/\$service.disabled ;;
 "status kubelet" | "status containerd")
   echo "   Loaded: loaded"; if alive \$service; then echo "   Active: active (running)"; else echo "   Active: inactive (dead)"; exit 3; fi ;;
-"is-active kubelet" | "is-active containerd") alive \$service ;;
+"is-active kubelet" | "is-active containerd") if alive \$service; then echo active; else echo inactive; exit 3; fi ;;
 "start kubelet" | "start containerd") start \$service ;;
 "stop kubelet" | "stop containerd") stop \$service ;;
 "restart kubelet" | "restart containerd") stop \$service; start \$service ;;
+"stop "*) echo "Failed to stop \$service.service: Unit \$service.service not loaded." >&2; exit 5 ;;
 *) echo "Unit \$service.service could not be found."; exit 4 ;;
 esac
 S
@@ -135,7 +141,7 @@ down() {
   [ -d "$dir" ] || return 0
   # The number may be another process by now: it has to be in the host's network.
   p=$(cat "$dir/holder" 2> /dev/null || echo 0)
-  [ "$(stat -Lc %i "/proc/$p/ns/net" 2> /dev/null)" != "$(stat -Lc %i "/run/netns/host-$PREFIX$name" 2> /dev/null)" ] || kill -9 "$p"
+  [ ! -e "/proc/$p/ns/net" ] || [ "$(stat -Lc %i "/proc/$p/ns/net")" != "$(stat -Lc %i "/run/netns/host-$PREFIX$name" 2> /dev/null)" ] || kill -9 "$p"
   for c in $(seq 100); do [ -e "/proc/$p" ] || break; sleep 0.05; done
   for f in /sys/fs/cgroup/*/host-"$PREFIX$name"; do find "$f" -depth -type d -exec rmdir {} + 2> /dev/null || true; done
   ip netns del "host-$PREFIX$name" 2> /dev/null || true
