@@ -44,7 +44,7 @@ test-kubeadm: build ## kubeadm beside upstream's: init compared, workers joined 
 fuzz: deps       ## Run every fuzz target for FUZZ_SECONDS (60) each
 	@tools/fuzz.sh
 
-conformance: build ## The official suite against `knarr up`: FOCUS=regex, counts go to docs/conformance.md
+conformance: build ## The official suite: FOCUS=regex, NODES=2 for two workers instead of `knarr up`; counts go to docs/conformance.md
 	@tests/conformance/run.sh $(BUILD)
 
 bench: build     ## Ours and upstream side by side, as ratios

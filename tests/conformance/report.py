@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """report.py focus AREAS_TSV AREA[,AREA] parallel|serial  prints a regular expression that matches the area's tests of this sort
-report.py record REPORT_DIR RESULTS_TSV AREAS_TSV OUT.md  adds a run's results to the store and writes the counts
+report.py record REPORT_DIR NODES RESULTS_TSV AREAS_TSV OUT.md  adds a run's results to the store and writes the counts
 
-RESULTS_TSV keeps the latest result of every test that was ever run: name, passed or failed, commit, date.
+RESULTS_TSV keeps the latest result of every test that was ever run, by the number of nodes that it ran on: name, passed or failed, commit, date
+and, from two, the number of nodes.
 """
 import datetime
 import pathlib
@@ -38,8 +39,8 @@ def read_store(path):
     store = {}
     if pathlib.Path(path).exists():
         for line in pathlib.Path(path).read_text().splitlines():
-            name, outcome, commit, date = line.split("\t")
-            store[name] = (outcome, commit, date)
+            name, outcome, commit, date, *nodes = line.split("\t")
+            store[name, int(nodes[0]) if nodes else 1] = (outcome, commit, date)
     return store
 
 
@@ -55,12 +56,33 @@ def results_of(report):
             yield name, "passed" if case.get("status") == "passed" else "failed"
 
 
-def line(title, tests, store):
-    known = [store[test][0] for test in tests if test in store]
+def line(title, tests, results):
+    known = [results[test][0] for test in tests if test in results]
     return f"| {title} | {len(tests)} | {known.count('passed')} | {known.count('failed')} | {len(tests) - len(known)} |"
 
 
-def record(report, store_path, areas_path, out):
+def groups(results):
+    sigs = {}
+    for name in results:
+        sigs.setdefault(re.match(r"\[(sig-[a-z-]+)\]", name).group(1), []).append(name)
+    return [line(sig, tests, results) for sig, tests in sorted(sigs.items())]
+
+
+def section(results, areas):
+    """The counts on one number of nodes; areas only if there are any."""
+    failed = sorted(name for name in results if results[name][0] == "failed")
+    passed = len(results) - len(failed)
+    text = [f"Latest results: **{passed} passed, {len(failed)} failed** of {len(results)} tests run so far; the suite has 380.", ""]
+    if areas:
+        text += ["| by area | tests | passed | failed | not run |", "|---|---|---|---|---|",
+                 *[line(area, tests, results) for area, tests in areas.items()], ""]
+    text += ["| by group, of those run | tests | passed | failed | not run |", "|---|---|---|---|---|", *groups(results), ""]
+    if failed:
+        text += ["Failed:", "", *[f"- {name} ({results[name][1]}, {results[name][2]})" for name in failed], ""]
+    return text
+
+
+def record(report, nodes, store_path, areas_path, out):
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip() or "none"
     date = datetime.date.today().isoformat()
     store, ran = read_store(store_path), {}
@@ -68,24 +90,17 @@ def record(report, store_path, areas_path, out):
         # A test that a retry or a second report names twice has failed when one of them failed.
         ran[name] = "failed" if "failed" in (outcome, ran.get(name)) else outcome
     for name, outcome in ran.items():
-        store[name] = (outcome, commit, date)
+        store[name, int(nodes)] = (outcome, commit, date)
     if not ran:
         sys.exit("no test ran; see the logs in the report directory")
-    pathlib.Path(store_path).write_text("".join("\t".join((name, *store[name])) + "\n" for name in sorted(store)))
-    areas = read_areas(areas_path)
-    sigs = {}
-    for name in store:
-        sigs.setdefault(re.match(r"\[(sig-[a-z-]+)\]", name).group(1), []).append(name)
-    failed = sorted(name for name in store if store[name][0] == "failed")
-    passed = len(store) - len(failed)
-    text = ["# Official conformance suite, v1.28.4", "", "Written by `tests/conformance/run.sh` (`make conformance`); do not edit.", "",
-            f"Latest results: **{passed} passed, {len(failed)} failed** of {len(store)} tests run so far; the suite has 380.", "",
-            "| by area | tests | passed | failed | not run |", "|---|---|---|---|---|",
-            *[line(area, tests, store) for area, tests in areas.items()], "",
-            "| by group, of those run | tests | passed | failed | not run |", "|---|---|---|---|---|",
-            *[line(sig, tests, store) for sig, tests in sorted(sigs.items())], ""]
-    if failed:
-        text += ["Failed:", "", *[f"- {name} ({store[name][1]}, {store[name][2]})" for name in failed], ""]
+    lines = ("\t".join((name, *store[name, count], *([str(count)] if count > 1 else []))) + "\n" for name, count in sorted(store))
+    pathlib.Path(store_path).write_text("".join(lines))
+    text = ["# Official conformance suite, v1.28.4", "", "Written by `tests/conformance/run.sh` (`make conformance`); do not edit.", ""]
+    for count in sorted({count for _, count in store}):
+        results = {name: result for (name, of), result in store.items() if of == count}
+        where = f"{count} nodes: workers beside a tainted master, by `tests/lib/cluster.sh`" if count > 1 else "One node: `knarr up`"
+        text += [f"## {where}", ""]
+        text += section(results, read_areas(areas_path) if count == 1 else {})
     pathlib.Path(out).write_text("\n".join(text))
     bad = [name for name, outcome in ran.items() if outcome == "failed"]
     for name in sorted(bad):
@@ -97,7 +112,7 @@ def record(report, store_path, areas_path, out):
 if __name__ == "__main__":
     if len(sys.argv) == 5 and sys.argv[1] == "focus":
         focus(*sys.argv[2:])
-    elif len(sys.argv) == 6 and sys.argv[1] == "record":
+    elif len(sys.argv) == 7 and sys.argv[1] == "record":
         record(*sys.argv[2:])
     else:
         sys.exit(__doc__)

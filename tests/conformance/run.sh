@@ -4,7 +4,8 @@
 #   AREA=skeleton|api-core|...   the areas of areas.tsv (skeleton: all of them); or
 #   FOCUS=REGEX                  any of the suite's tests; default \[Conformance\]
 #   SKIP=REGEX WORKERS=4         left out; parallel workers (serial tests run alone, after the rest)
-#   KUBECONFIG=FILE              an existing cluster instead of a fresh one
+#   NODES=N                      from 2: not `knarr up`, but a cluster of tests/lib/cluster.sh, whose master is tainted, with N workers
+#   KUBECONFIG=FILE              an existing cluster instead of a fresh one (NODES says how many of its nodes take pods)
 #
 # The suite, kubectl and the images are made on first use (build.sh, images.sh; Go 1.20 or later, half an hour) under $KNARR_KIT.
 set -euo pipefail
@@ -20,14 +21,20 @@ report=${REPORT:-$work/report}
 # A report of an earlier run in the same folder would be recorded as this one's.
 rm -rf "$report/parallel" "$report/serial"
 mkdir -p "$report"
-pid=
+nodes=${NODES:-1} pid= cluster=
+export CLUSTER=$work/cluster HOSTS_NET=${HOSTS_NET:-172.29.6} HOSTS_BRIDGE=${HOSTS_BRIDGE:-knarrsuite} HOSTS_PREFIX=${HOSTS_PREFIX:-s-}
 finish() {
+  [ -z "$cluster" ] || tests/lib/cluster.sh down || true
   [ -z "$pid" ] || { kill "$pid" 2> /dev/null; wait "$pid" 2> /dev/null || true; "$here/clean.sh" "$work/data"; }
   [ -n "${KEEP:-}" ] || rm -rf "$work"
 }
 trap finish EXIT
 
-if [ -z "${KUBECONFIG:-}" ]; then
+if [ -z "${KUBECONFIG:-}" ] && [ "$nodes" -gt 1 ]; then
+  cluster=made
+  BUILD=$build tests/lib/cluster.sh up "$nodes" "$KNARR_KIT"/images/registry.k8s.io_{e2e-test-images_,etcd_,pause_}*.tar
+  export KUBECONFIG=$CLUSTER/kubeconfig
+elif [ -z "${KUBECONFIG:-}" ]; then
   "$build/bin/knarr" up --data-dir "$work/data" --listen 0.0.0.0:16443 --kubelet-port 10350 > "$work/up.log" 2>&1 &
   pid=$!
   for _ in $(seq 300); do
@@ -46,7 +53,7 @@ else
   parallel=${FOCUS:-\\[Conformance\\]}
   serial="(?s)($parallel).*\\[Serial\\]|\\[Serial\\].*($parallel)"
 fi
-flags=(--kubeconfig="$KUBECONFIG" --provider=skeleton --node-os-distro=debian --disable-log-dump --num-nodes=1 --kubectl-path="$KNARR_KIT/bin/kubectl")
+flags=(--kubeconfig="$KUBECONFIG" --provider=skeleton --node-os-distro=debian --disable-log-dump --num-nodes="$nodes" --kubectl-path="$KNARR_KIT/bin/kubectl")
 suite() { # NAME GINKGO_FLAGS...: one run of the suite
   local name=$1
   shift
@@ -54,4 +61,4 @@ suite() { # NAME GINKGO_FLAGS...: one run of the suite
 }
 suite parallel --nodes="${WORKERS:-4}" --focus="$parallel" --skip="\\[Serial\\]|\\[Disruptive\\]${SKIP:+|$SKIP}"
 suite serial --focus="$serial" ${SKIP:+--skip="$SKIP"}
-python3 "$here/report.py" record "$report" "$here/results.tsv" "$here/areas.tsv" docs/conformance.md
+python3 "$here/report.py" record "$report" "$nodes" "$here/results.tsv" "$here/areas.tsv" docs/conformance.md
