@@ -3,7 +3,7 @@
 set -eu
 packages="g++ cmake ninja-build mold ccache python3
   libboost1.81-dev libnghttp2-dev libssl-dev liblmdb-dev libyaml-dev libfmt-dev libspdlog-dev libabsl-dev
-  libcli11-dev libre2-dev zlib1g-dev libgtest-dev libgmock-dev libbenchmark-dev
+  libcli11-dev libre2-dev libmimalloc-dev zlib1g-dev libgtest-dev libgmock-dev libbenchmark-dev
   containerd runc containernetworking-plugins iptables nftables conntrack iproute2 busybox-static curl openssl
   etcd-server tzdata bind9-dnsutils"
 # The codec vectors are fetched as a Go module; any Go will do.
