@@ -387,35 +387,57 @@ bool is_valid_json(std::string_view text) {
   return reader.skip_value() && reader.finish();
 }
 
+namespace {
+
+// What append_compact_json() has to look at; all else is copied in runs.
+struct LookTable {
+  bool look[256] = {};
+  constexpr LookTable() {
+    for (char c : {' ', '\n', '\t', '\r', '"', '\\', '<', '>', '&', '\xe2'}) look[static_cast<uint8_t>(c)] = true;
+  }
+};
+constexpr LookTable kLook;
+
+// What HTML or JavaScript would misread in a string: how it is written instead, and its length. "" for all else.
+std::string_view html_escape(std::string_view text, size_t* length) {
+  *length = 1;
+  switch (text[0]) {
+    case '<': return "\\u003c";
+    case '>': return "\\u003e";
+    case '&': return "\\u0026";
+    default: break;
+  }
+  // U+2028 and U+2029, which JavaScript takes for line ends.
+  *length = 3;
+  if (text.starts_with("\xe2\x80\xa8")) return "\\u2028";
+  return text.starts_with("\xe2\x80\xa9") ? "\\u2029" : "";
+}
+
+}  // namespace
+
 void append_compact_json(std::string& out, std::string_view text, bool escape_html) {
   bool in_string = false;
+  size_t run = 0;  // text from here on has not been written
   for (size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
-    if (in_string) {
-      if (c == '\\' && i + 1 < text.size()) {
-        out += c;
-        out += text[++i];
-        continue;
-      }
-      if (c == '"') in_string = false;
-      if (escape_html && (c == '<' || c == '>' || c == '&')) {
-        out += c == '<' ? "\\u003c" : c == '>' ? "\\u003e" : "\\u0026";
-        continue;
-      }
-      // U+2028 and U+2029, which JavaScript takes for line ends.
-      if (escape_html && c == '\xe2' && i + 2 < text.size() && text[i + 1] == '\x80' &&
-          (text[i + 2] & ~1) == '\xa8') {
-        out += text[i + 2] == '\xa8' ? "\\u2028" : "\\u2029";
-        i += 2;
-        continue;
-      }
-      out += c;
-      continue;
+    const char c = text[i];
+    if (!kLook.look[static_cast<uint8_t>(c)]) continue;
+    if (c == '"') {
+      in_string = !in_string;
+    } else if (in_string && c == '\\') {
+      ++i;
+    } else if (!in_string) {
+      out.append(text.substr(run, i - run));
+      run = i + 1;
+    } else if (size_t length = 0; escape_html) {
+      std::string_view escaped = html_escape(text.substr(i), &length);
+      if (escaped.empty()) continue;
+      out.append(text.substr(run, i - run));
+      out.append(escaped);
+      i += length - 1;
+      run = i + 1;
     }
-    if (c == ' ' || c == '\n' || c == '\t' || c == '\r') continue;
-    if (c == '"') in_string = true;
-    out += c;
   }
+  out.append(text.substr(run));
 }
 
 std::string go_quote(std::string_view text) {

@@ -137,5 +137,18 @@ TEST(JsonText, Base64) {
   EXPECT_EQ(text, "/wAQ");
 }
 
+TEST(CompactJson, DropsSpaceBetweenTokensOnly) {
+  auto compact = [](std::string_view text, bool html) {
+    std::string out;
+    schema::append_compact_json(out, text, html);
+    return out;
+  };
+  EXPECT_EQ(compact(" { \"a b\" :\t[ 1 ,\n\"c \\\" d\\\\\" , \"\" ] } ", true), R"({"a b":[1,"c \" d\\",""]})");
+  EXPECT_EQ(compact("\"<a>&\xe2\x80\xa8\xe2\x80\xa9\xe2\x82\xac\"", true), "\"\\u003ca\\u003e\\u0026\\u2028\\u2029\xe2\x82\xac\"");
+  EXPECT_EQ(compact("\"<a>&\xe2\x80\xa8\"", false), "\"<a>&\xe2\x80\xa8\"");
+  EXPECT_EQ(compact("12", true), "12");
+  EXPECT_EQ(compact("", true), "");
+}
+
 }  // namespace
 }  // namespace knarr::json
