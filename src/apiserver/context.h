@@ -21,6 +21,15 @@ namespace knarr::apiserver {
 
 class Core;      // core.h: the server's inside (watch caches, registry); colleagues normally need only `server`
 
+// Where the events of an in-process watch go, as objects instead of bytes. Without managedFields, as client::WatchEvent.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void event(std::string_view type, std::shared_ptr<const schema::Object> object) = 0;
+  // Waits while the reader is far behind; fails once it has gone.
+  virtual Task<Status> flush() = 0;
+};
+
 struct RequestContext {
   ApiServer& server;
   Core& core;
@@ -34,6 +43,7 @@ struct RequestContext {
   const schema::Subresource* subresource = nullptr;
   std::vector<std::string> warnings;  // become Warning headers
   std::string audit_id;
+  EventSink* events = nullptr;        // null: events are written
 
   std::string_view param(std::string_view name) const { return query_value(query, name); }
 };

@@ -199,9 +199,10 @@ client::Client& Core::loopback() {
 
 // ---- a request's way ----------------------------------------------------------------------------------------------------------
 
-Task<void> Core::serve(net::Request& request, net::ResponseWriter& writer, std::optional<User> trusted) {
+Task<void> Core::serve(net::Request& request, net::ResponseWriter& writer, std::optional<User> trusted, EventSink* events) {
   metrics::CountingWriter counting(writer);
   RequestContext context{*this, *this, request, counting, {}, {}, {}};
+  context.events = events;
   metrics::MeasuredRequest measured(request_metrics_, context);
   context.audit_id = request.headers.get("Audit-ID");
   if (context.audit_id.empty() || context.audit_id.size() > 64) context.audit_id = new_uid();

@@ -28,7 +28,10 @@ class Core final : public ApiServer {
 
   Task<Status> start() override;
   Task<void> stop() override;
-  Task<void> serve(net::Request& request, net::ResponseWriter& writer, std::optional<User> trusted) override;
+  Task<void> serve(net::Request& request, net::ResponseWriter& writer, std::optional<User> trusted) override {
+    return serve(request, writer, std::move(trusted), nullptr);
+  }
+  Task<void> serve(net::Request& request, net::ResponseWriter& writer, std::optional<User> trusted, EventSink* events);
   std::shared_ptr<client::Transport> local_transport(User user) override;
   std::shared_ptr<const schema::Object> cached(std::string_view group, std::string_view plural, std::string_view ns, std::string_view name) override;
   void for_each_cached(std::string_view group, std::string_view plural, std::string_view ns,

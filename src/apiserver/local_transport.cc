@@ -9,6 +9,7 @@ namespace {
 
 // How far a stream's writer may run ahead of its reader.
 constexpr size_t kMaxQueuedBytes = size_t{1} << 20;
+constexpr size_t kMaxQueuedEvents = 1000;
 
 class TextReader final : public net::BodyReader {
  public:
@@ -25,6 +26,7 @@ struct Exchange {
   Executor executor;
   Notifier readable, writable;
   std::deque<std::string> chunks;
+  std::deque<client::WatchEvent> events;  // of a watch
   size_t queued = 0;
   bool head = false, finished = false, reader_gone = false;
   int status = 0;
@@ -88,6 +90,49 @@ class Writer final : public net::ResponseWriter {
   bool whole_;
 };
 
+class Sink final : public EventSink {
+ public:
+  explicit Sink(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
+  void event(std::string_view type, std::shared_ptr<const schema::Object> object) override {
+    exchange_->events.push_back({std::string(type), std::move(object)});
+    exchange_->readable.notify();
+  }
+  Task<Status> flush() override {
+    while (exchange_->events.size() > kMaxQueuedEvents && !exchange_->reader_gone) co_await exchange_->writable.wait();
+    if (exchange_->reader_gone) co_return Status::make(499, "ClientClosed", "the reader has gone");
+    co_return Status();
+  }
+
+ private:
+  std::shared_ptr<Exchange> exchange_;
+};
+
+class LocalWatchStream final : public client::WatchStream {
+ public:
+  explicit LocalWatchStream(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
+  ~LocalWatchStream() override { exchange_->leave(); }
+  Task<Result<client::WatchEvent>> next() override {
+    std::shared_ptr<Exchange> exchange = exchange_;
+    while (exchange->events.empty() && !exchange->finished && !cancelled_) co_await exchange->readable.wait();
+    if (exchange->events.empty()) {
+      if (exchange->finished) co_return Status::make(200, "Closed", "watch closed");
+      co_return Status::make(499, "ClientClosed", "the read was cancelled");
+    }
+    client::WatchEvent event = std::move(exchange->events.front());
+    exchange->events.pop_front();
+    if (exchange->events.size() == kMaxQueuedEvents) exchange->writable.notify();
+    co_return event;
+  }
+  void cancel() override {
+    cancelled_ = true;
+    exchange_->readable.notify();
+  }
+
+ private:
+  std::shared_ptr<Exchange> exchange_;
+  bool cancelled_ = false;
+};
+
 class StreamReader final : public net::BodyReader {
  public:
   explicit StreamReader(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
@@ -131,13 +176,16 @@ net::Request make_request(client::ApiRequest& request) {
   return made;
 }
 
-Task<void> run(Core* core, std::shared_ptr<Exchange> exchange, client::ApiRequest request, User user, bool whole) {
+enum class Form { kWhole, kStream, kEvents };
+
+Task<void> run(Core* core, std::shared_ptr<Exchange> exchange, client::ApiRequest request, User user, Form form) {
   net::Request made = make_request(request);
   TextReader body(std::move(request.body));
   made.body = &body;
-  Writer writer(exchange, whole);
+  Writer writer(exchange, form == Form::kWhole);
+  Sink sink(exchange);
   std::optional<User> trusted(std::move(user));
-  co_await core->serve(made, writer, std::move(trusted));
+  co_await core->serve(made, writer, std::move(trusted), form == Form::kEvents ? &sink : nullptr);
   if (!exchange->head) {
     // A handler that said nothing.
     exchange->status = 500;
@@ -155,7 +203,7 @@ class LocalTransport final : public client::Transport {
     auto exchange = std::make_shared<Exchange>(executor);
     Core* core = &core_;
     User user = user_;
-    co_await run(core, exchange, std::move(request), std::move(user), true);
+    co_await run(core, exchange, std::move(request), std::move(user), Form::kWhole);
     client::ApiResponse response;
     response.status = exchange->status;
     response.headers = std::move(exchange->headers);
@@ -165,10 +213,7 @@ class LocalTransport final : public client::Transport {
 
   Task<Result<Streaming>> open(client::ApiRequest request) override {
     Executor executor = co_await this_executor();
-    auto exchange = std::make_shared<Exchange>(executor);
-    Core* core = &core_;
-    User user = user_;
-    spawn(executor, run(core, exchange, std::move(request), std::move(user), false));
+    std::shared_ptr<Exchange> exchange = begin(executor, std::move(request), Form::kStream);
     // Made first: when this coroutine is dropped, the exchange ends with it.
     auto reader = std::make_unique<StreamReader>(exchange);
     while (!exchange->head) co_await exchange->readable.wait();
@@ -179,7 +224,25 @@ class LocalTransport final : public client::Transport {
     co_return streaming;
   }
 
+  Task<Result<std::unique_ptr<client::WatchStream>>> watch(client::ApiRequest request, const schema::Type&) override {
+    Executor executor = co_await this_executor();
+    std::shared_ptr<Exchange> exchange = begin(executor, std::move(request), Form::kEvents);
+    std::unique_ptr<client::WatchStream> stream = std::make_unique<LocalWatchStream>(exchange);
+    while (!exchange->head) co_await exchange->readable.wait();
+    if (exchange->status == 200) co_return std::move(stream);
+    while (!exchange->finished) co_await exchange->readable.wait();
+    std::string body;
+    for (const std::string& chunk : exchange->chunks) body += chunk;
+    co_return client::status_of_response(exchange->status, exchange->headers.get("Content-Type"), body);
+  }
+
  private:
+  std::shared_ptr<Exchange> begin(const Executor& executor, client::ApiRequest request, Form form) {
+    auto exchange = std::make_shared<Exchange>(executor);
+    User user = user_;
+    spawn(executor, run(&core_, exchange, std::move(request), std::move(user), form));
+    return exchange;
+  }
   Core& core_;
   const User user_;
 };

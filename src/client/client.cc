@@ -169,6 +169,22 @@ class ClientWatchStream final : public WatchStream {
 
 }  // namespace
 
+Task<Result<std::unique_ptr<WatchStream>>> Transport::watch(ApiRequest request, const schema::Type& type) {
+  auto stream = co_await open(std::move(request));
+  if (!stream.ok()) co_return stream.status();
+  if (stream->status != 200) {
+    std::string body;
+    while (body.size() < size_t{1} << 20) {
+      auto piece = co_await stream->body->read();
+      if (!piece.ok() || piece->empty()) break;
+      body += *piece;
+    }
+    co_return status_of_response(stream->status, stream->headers.get("Content-Type"), body);
+  }
+  std::unique_ptr<WatchStream> watch = std::make_unique<ClientWatchStream>(std::move(*stream), type);
+  co_return std::move(watch);
+}
+
 Client::Client(std::shared_ptr<Transport> transport, std::string user_agent)
     : transport_(std::move(transport)), user_agent_(std::move(user_agent)) {}
 
@@ -298,19 +314,8 @@ Task<Result<std::unique_ptr<WatchStream>>> Client::watch_objects(const schema::R
   query.add("allowWatchBookmarks", "true");
   add_list_options(query, options);
   std::shared_ptr<Transport> transport = transport_;
-  auto stream = co_await transport->open(std::move(request));
-  if (!stream.ok()) co_return stream.status();
-  if (stream->status != 200) {
-    std::string body;
-    while (body.size() < size_t{1} << 20) {
-      auto piece = co_await stream->body->read();
-      if (!piece.ok() || piece->empty()) break;
-      body += *piece;
-    }
-    co_return status_of_response(stream->status, stream->headers.get("Content-Type"), body);
-  }
-  std::unique_ptr<WatchStream> watch = std::make_unique<ClientWatchStream>(std::move(*stream), answer);
-  co_return std::move(watch);
+  auto stream = co_await transport->watch(std::move(request), answer);
+  co_return stream;
 }
 
 Task<Result<schema::Object>> Client::create_object(const schema::Resource& resource, std::string ns, schema::Object object) {

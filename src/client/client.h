@@ -37,6 +37,24 @@ struct ApiResponse {
   std::string body;
 };
 
+using SharedObject = std::shared_ptr<const schema::Object>;
+
+// `type` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR.
+struct WatchEvent {
+  std::string type;
+  // Of the watched type, for ERROR a meta_v1.Status. Without managedFields: no reader of events looks at them, and they are often half of an
+  // object. The server keeps them when an update has none.
+  SharedObject object;
+};
+
+class WatchStream {
+ public:
+  virtual ~WatchStream() = default;
+  // The next event; "Closed" status (reason "Closed") at an orderly end.
+  virtual Task<Result<WatchEvent>> next() = 0;
+  virtual void cancel() {}  // a blocked next() ends with an error
+};
+
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -49,6 +67,8 @@ class Transport {
     std::unique_ptr<net::BodyReader> body;
   };
   virtual Task<Result<Streaming>> open(ApiRequest request) = 0;
+  // The events of a watch, objects being of `type`. By default open()'s, decoded; in-process, the objects that the server shares.
+  virtual Task<Result<std::unique_ptr<WatchStream>>> watch(ApiRequest request, const schema::Type& type);
   // Closes the connections, watches among them; the next calls make new ones, with the credentials of then.
   virtual void reconnect() {}
 };
@@ -74,20 +94,6 @@ struct ListResult {
   std::vector<T> items;
   std::string resource_version;
   std::string continue_token;
-};
-
-// One watch event with its object still encoded; `type` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR.
-struct WatchEvent {
-  std::string type;
-  schema::Object object;   // of the watched type; for ERROR a meta_v1.Status
-};
-
-class WatchStream {
- public:
-  virtual ~WatchStream() = default;
-  // The next event; "Closed" status (reason "Closed") at an orderly end.
-  virtual Task<Result<WatchEvent>> next() = 0;
-  virtual void cancel() {}  // a blocked next() ends with an error
 };
 
 // Names an object: namespace "" for cluster-scoped ones.

@@ -294,7 +294,7 @@ TEST(WatchEvents, ProtobufEventsCarryEnvelopes) {
   auto event = decode_watch_event(true, frame, ConfigMap::table());
   ASSERT_TRUE(event.ok()) << event.status().message();
   EXPECT_EQ(event->type, "ADDED");
-  EXPECT_EQ(event->object.as<ConfigMap>()->metadata.name, "a");
+  EXPECT_EQ(event->object->as<ConfigMap>()->metadata.name, "a");
 }
 
 // ---- leader election -------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ void InformerCore::Impl::tell(const SharedObject& old_object, const SharedObject
 
 namespace {
 
-// Nobody who reads a cache looks at managed fields, and they are often half of an object. The server keeps them when an update has none.
+// As watches give them: without managed fields.
 SharedObject share(schema::Object object) {
   if (auto* metadata = metadata_of(object)) metadata->managed_fields.reset();
   return std::make_shared<const schema::Object>(std::move(object));
@@ -95,22 +95,20 @@ void InformerCore::Impl::replace(std::vector<schema::Object> items) {
 }
 
 Status InformerCore::Impl::apply(WatchEvent event) {
-  if (event.type == "ERROR") return status_of_object(event.object);
-  const auto* metadata = metadata_of(event.object);
+  if (event.type == "ERROR") return status_of_object(*event.object);
+  const auto* metadata = metadata_of(*event.object);
   if (metadata == nullptr) return Status::error("watch event without metadata");
   std::string seen = metadata->resource_version.str();
   std::string key = key_of(*metadata);
   if (event.type == "ADDED" || event.type == "MODIFIED") {
-    SharedObject fresh = share(std::move(event.object));
     SharedObject old = cache.get(key);
-    cache.put(key, fresh);
+    cache.put(key, event.object);
     version = std::move(seen);
-    tell(old, fresh);
+    tell(old, event.object);
   } else if (event.type == "DELETED") {
-    SharedObject last = share(std::move(event.object));
     SharedObject old = cache.erase(key);
     version = std::move(seen);
-    if (old != nullptr) tell(last, nullptr);
+    if (old != nullptr) tell(event.object, nullptr);
   } else if (event.type == "BOOKMARK") {
     version = std::move(seen);
   }

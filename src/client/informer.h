@@ -16,8 +16,6 @@
 
 namespace knarr::client {
 
-using SharedObject = std::shared_ptr<const schema::Object>;
-
 // Type-erased half. `object` of a delete is the last known state.
 class InformerCore {
  public:

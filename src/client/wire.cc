@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/wire.h"
 
+#include "client/metadata.h"
 #include "api/meta_v1.h"
 #include "schema/json.h"
 
@@ -191,7 +192,9 @@ Result<WatchEvent> decode_watch_event(bool protobuf, std::string_view frame, con
   if (event.type.empty()) return damaged("a watch event");
   const schema::Type& object_type = event.type == "ERROR" ? api::meta_v1::Status::table() : type;
   std::string_view content_type = raw.compare(0, 4, schema::kProtoMagic) == 0 ? kProtobufType : kJsonType;
-  TRY_ASSIGN(event.object, decode_object(content_type, raw, object_type));
+  TRY_ASSIGN(schema::Object object, decode_object(content_type, raw, object_type));
+  if (auto* metadata = metadata_of(object)) metadata->managed_fields.reset();
+  event.object = std::make_shared<const schema::Object>(std::move(object));
   return event;
 }
 

@@ -20,27 +20,32 @@ constexpr auto kBookmarkPeriod = 60s;
 constexpr auto kBookmarkLead = 2s;
 constexpr int64_t kMinTimeoutSeconds = 1800;
 
-// Writes events in the negotiated framing. One a watch; keeps whether a Table's columns have been sent.
+// Events in the negotiated framing, or as objects where they are wanted so. One a watch; keeps whether a Table's columns have been sent.
 class EventWriter {
  public:
   EventWriter(RequestContext& context, OutputFormat format) : context_(context), format_(format) {}
 
-  void add(Body& out, std::string_view type, const CachedPtr& object) {
+  void add(std::string_view type, const CachedPtr& object) {
+    if (context_.events != nullptr) {
+      const bool partial = format_.as == OutputFormat::As::kPartial;
+      give(type, partial ? object->shared_metadata() : object->in_version(object, *context_.resource)->shared());
+      return;
+    }
     if (format_.as == OutputFormat::As::kTable) {
       std::string meta = R"({"resourceVersion":")" + std::to_string(object->revision()) + R"("})";
-      add_text(out, type, table_json(*context_.resource, {object}, include_, context_.core.clock().now(), !columns_sent_, meta));
+      frame(type, table_json(*context_.resource, {object}, include_, context_.core.clock().now(), !columns_sent_, meta));
       columns_sent_ = true;
       return;
     }
-    frame(out, type, object_body(format_, *context_.resource, object));
+    frame(type, object_body(format_, *context_.resource, object));
   }
 
   // An object of the watched kind with nothing but its revision.
-  void bookmark(Body& out, int64_t revision) {
+  void bookmark(int64_t revision) {
     const schema::Resource& resource = *context_.resource;
     if (format_.as == OutputFormat::As::kTable) {
       std::string meta = R"({"resourceVersion":")" + std::to_string(revision) + R"("})";
-      add_text(out, "BOOKMARK", table_json(resource, {}, include_, context_.core.clock().now(), !columns_sent_, meta));
+      frame("BOOKMARK", table_json(resource, {}, include_, context_.core.clock().now(), !columns_sent_, meta));
       columns_sent_ = true;
       return;
     }
@@ -48,42 +53,59 @@ class EventWriter {
     const schema::KindInfo* kind = partial ? &api::meta_v1::PartialObjectMetadata::kind_info() : schema::find_kind(resource.api_version, resource.kind);
     schema::Object object(partial ? api::meta_v1::PartialObjectMetadata::table() : *resource.type);
     metadata_of(object.type(), object.data()).resource_version = std::to_string(revision);
-    frame(out, "BOOKMARK", Body(encode(*kind, object.data())));
+    made("BOOKMARK", *kind, std::move(object));
   }
 
-  void error(Body& out, const Status& status) {
-    api::meta_v1::Status object = status_object(status);
-    frame(out, "ERROR", Body(encode(api::meta_v1::Status::kind_info(), &object)));
+  void error(const Status& status) { made("ERROR", api::meta_v1::Status::kind_info(), schema::Object::of(status_object(status))); }
+
+  bool empty() const { return out_.empty() && !given_; }
+  // Sends what was added. Fails once the reader has gone.
+  Task<Status> flush() {
+    given_ = false;
+    Status status;
+    if (context_.events != nullptr) {
+      status = co_await context_.events->flush();
+    } else {
+      status = co_await context_.writer.write(std::exchange(out_, Body()));
+    }
+    co_return status;
   }
 
   void set_include(IncludeObject include) { include_ = include; }
 
  private:
-  std::string encode(const schema::KindInfo& kind, const void* object) {
+  void give(std::string_view type, std::shared_ptr<const schema::Object> object) {
+    context_.events->event(type, std::move(object));
+    given_ = true;
+  }
+
+  // An object that was made for this event.
+  void made(std::string_view type, const schema::KindInfo& kind, schema::Object object) {
+    if (context_.events != nullptr) return give(type, std::make_shared<const schema::Object>(std::move(object)));
     std::string text;
     if (format_.encoding == Encoding::kProtobuf) {
-      schema::encode_envelope(text, kind, object);
+      schema::encode_envelope(text, kind, object.data());
     } else {
-      schema::encode_json(text, *kind.type, object, &kind);
+      schema::encode_json(text, *kind.type, object.data(), &kind);
     }
-    return text;
+    frame(type, Body(text));
   }
-  void add_text(Body& out, std::string_view type, std::string text) { frame(out, type, Body(text)); }
 
-  void frame(Body& out, std::string_view type, Body object) {
+  void frame(std::string_view type, std::string text) { frame(type, Body(text)); }
+  void frame(std::string_view type, Body object) {
     if (format_.encoding == Encoding::kProtobuf) {
-      out.append(Slice::copy(proto_head(type, object.size())));
-      out.append(std::move(object));
+      out_.append(Slice::copy(proto_head(type, object.size())));
+      out_.append(std::move(object));
       return;
     }
     if (format_.encoding == Encoding::kYaml) {
       auto yaml = schema::json_to_yaml(R"({"type":")" + std::string(type) + R"(","object":)" + object.flatten() + "}");
-      if (yaml.ok()) out.append(Slice::copy("---\n" + *yaml));
+      if (yaml.ok()) out_.append(Slice::copy("---\n" + *yaml));
       return;
     }
-    out.append(Slice::of_static(json_head(type)));
-    out.append(std::move(object));
-    out.append(Slice::of_static("}\n"));
+    out_.append(Slice::of_static(json_head(type)));
+    out_.append(std::move(object));
+    out_.append(Slice::of_static("}\n"));
   }
 
   static std::string_view json_head(std::string_view type) {
@@ -116,6 +138,8 @@ class EventWriter {
 
   RequestContext& context_;
   OutputFormat format_;
+  Body out_;            // added and not sent yet
+  bool given_ = false;  // events were given to the sink since the last flush
   IncludeObject include_ = IncludeObject::kMetadata;
   bool columns_sent_ = false;
 };
@@ -130,15 +154,15 @@ std::string_view content_type(Encoding encoding) {
 }
 
 // What an event is to one who sees only a selection: objects enter and leave it.
-void add_event(EventWriter& writer, Body& out, const WatchScope& scope, const CacheEvent& event) {
+void add_event(EventWriter& writer, const WatchScope& scope, const CacheEvent& event) {
   bool now = !event.deleted && scope.contains(*event.object);
   bool before = event.previous != nullptr && scope.contains(*event.previous);
   if (now && before) {
-    writer.add(out, "MODIFIED", event.object);
+    writer.add("MODIFIED", event.object);
   } else if (now) {
-    writer.add(out, "ADDED", event.object);
+    writer.add("ADDED", event.object);
   } else if (before) {
-    writer.add(out, "DELETED", event.previous_here());
+    writer.add("DELETED", event.previous_here());
   }
 }
 
@@ -152,9 +176,8 @@ Duration watch_timeout(const ListOptions& options) {
 Task<Status> refuse(RequestContext& context, EventWriter& writer, net::Headers headers, Status why) {
   Status status = co_await context.writer.start(200, std::move(headers));
   if (!status.ok()) co_return Status();
-  Body body;
-  writer.error(body, why);
-  status = co_await context.writer.write(std::move(body));
+  writer.error(why);
+  status = co_await writer.flush();
   co_return Status();
 }
 
@@ -177,24 +200,23 @@ MonoTime bookmark_after(const Session& session, MonoTime now) {
 Task<void> pump(Session& session) {
   RequestContext& context = session.context;
   while (!context.writer.closed() && !context.core.stopping()) {
-    Body out;
     auto events = session.watch->poll(kBatch);
     if (!events.ok()) {
-      session.writer.error(out, events.status());
-      Status ignored = co_await context.writer.write(std::move(out));
+      session.writer.error(events.status());
+      Status ignored = co_await session.writer.flush();
       co_return;
     }
-    for (const EventPtr& event : *events) add_event(session.writer, out, *session.scope, *event);
+    for (const EventPtr& event : *events) add_event(session.writer, *session.scope, *event);
     MonoTime now = Clock::real().mono();
     bool bookmark = session.bookmarks && now >= session.next_bookmark;
     if (bookmark) {
       session.cache.sync();
       // Only what has been sent may be promised.
-      session.writer.bookmark(out, session.watch->progress());
+      session.writer.bookmark(session.watch->progress());
       session.next_bookmark = bookmark_after(session, now);
     }
-    if (!out.empty()) {
-      Status status = co_await context.writer.write(std::move(out));
+    if (!session.writer.empty()) {
+      Status status = co_await session.writer.flush();
       if (!status.ok()) co_return;
       continue;
     }
@@ -208,9 +230,8 @@ Task<void> pump(Session& session) {
 Task<Status> send_initial(Session& session, const std::vector<CachedPtr>& objects) {
   constexpr size_t kObjectsPerWrite = 64;
   for (size_t i = 0; i < objects.size();) {
-    Body out;
-    for (size_t end = std::min(objects.size(), i + kObjectsPerWrite); i < end; ++i) session.writer.add(out, "ADDED", objects[i]);
-    Status status = co_await session.context.writer.write(std::move(out));
+    for (size_t end = std::min(objects.size(), i + kObjectsPerWrite); i < end; ++i) session.writer.add("ADDED", objects[i]);
+    Status status = co_await session.writer.flush();
     if (!status.ok()) co_return status;
   }
   co_return Status();

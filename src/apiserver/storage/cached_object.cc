@@ -135,6 +135,35 @@ std::shared_ptr<const schema::Object> CachedObject::object(bool keep) const {
   return decoded_;
 }
 
+namespace {
+
+// Of bytes that were decoded before: they are good.
+std::shared_ptr<const schema::Object> without_managed_fields(const schema::Type& type, std::string_view message) {
+  auto made = std::make_shared<schema::Object>(type);
+  Status status = schema::decode_proto(message, type, made->data());
+  KNARR_CHECK(status.ok());
+  metadata_of(type, made->data()).managed_fields.reset();
+  return made;
+}
+
+}  // namespace
+
+std::shared_ptr<const schema::Object> CachedObject::shared() const {
+  {
+    std::lock_guard lock(lazy_mutex(this));
+    if (auto known = shared_.lock()) return known;
+  }
+  auto made = without_managed_fields(*plan_.resource().type, item_.view().substr(item_head_));
+  std::lock_guard lock(lazy_mutex(this));
+  if (auto known = shared_.lock()) return known;
+  shared_ = made;
+  return made;
+}
+
+std::shared_ptr<const schema::Object> CachedObject::shared_metadata() const {
+  return without_managed_fields(api::meta_v1::PartialObjectMetadata::table(), proto_metadata());
+}
+
 void CachedObject::lend(std::shared_ptr<const schema::Object> decoded) const {
   std::lock_guard lock(lazy_mutex(this));
   if (decoded_ != nullptr) return;

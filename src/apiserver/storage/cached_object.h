@@ -69,6 +69,10 @@ class CachedObject {
 
   // Decoded; kept when `keep`, for objects that are asked for again and again.
   std::shared_ptr<const schema::Object> object(bool keep = false) const;
+  // Decoded, without managedFields: one for all who hold it at the same time.
+  std::shared_ptr<const schema::Object> shared() const;
+  // The same of its metadata only, a PartialObjectMetadata; made for each.
+  std::shared_ptr<const schema::Object> shared_metadata() const;
   // Its writer lends the struct it has anyway until it has answered. It must hold this object's resourceVersion.
   void lend(std::shared_ptr<const schema::Object> decoded) const;
   void end_loan() const;
@@ -97,6 +101,7 @@ class CachedObject {
   mutable Bytes json_;
   mutable std::shared_ptr<const schema::Object> decoded_;
   mutable bool lent_ = false;
+  mutable std::weak_ptr<const schema::Object> shared_;
   mutable CachedPtr other_version_;
 };
 
