@@ -34,6 +34,7 @@ struct RequestContext {
   const schema::Subresource* subresource = nullptr;
   std::vector<std::string> warnings;  // become Warning headers
   std::string audit_id;
+  WallTime arrived{};
 
   std::string_view param(std::string_view name) const { return query_value(query, name); }
 };
