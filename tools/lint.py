@@ -17,18 +17,18 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Each module, and what it may include beside itself. base knows nothing; components meet through client/ only.
 LAYERS = {
     "base": set(), "net": {"base"}, "schema": {"base"}, "pki": {"base"}, "store": {"base"}, "quota": {"base", "schema"},
-    "cel": {"base", "schema"},
+    "cel": {"base", "schema"}, "trace": {"base", "net", "schema"},
     "client": {"base", "net", "schema"}, "etcd": {"base", "net", "schema", "store"},
-    "apiserver": {"base", "net", "schema", "pki", "store", "client", "quota", "cel"},
+    "apiserver": {"base", "net", "schema", "pki", "store", "client", "quota", "cel", "trace"},
     "controller": {"base", "net", "schema", "pki", "client", "quota"},
-    "scheduler": {"base", "net", "schema", "client"},
-    "kubelet": {"base", "net", "schema", "pki", "client"},
+    "scheduler": {"base", "net", "schema", "client", "trace"},
+    "kubelet": {"base", "net", "schema", "pki", "client", "trace"},
     "proxy": {"base", "net", "schema", "client"},
     "dns": {"base", "net", "schema", "client"},
     "flannel": {"base", "net", "schema", "client"},
     "kubeadm": {"base", "net", "schema", "pki", "client"},
     "cmd": {"base", "net", "schema", "pki", "store", "etcd", "client", "apiserver", "controller", "scheduler", "kubelet", "proxy", "dns", "flannel",
-            "kubeadm"},
+            "kubeadm", "trace"},
 }
 HEAVY = re.compile(r'#include <(boost/beast|boost/asio/(?!awaitable|any_io_executor)|boost/asio\.hpp|openssl/|spdlog/|fmt/format|CLI/|regex>|'
                    r'iostream>|nghttp2/|lmdb\.h|simdjson|yaml\.h|re2/)')

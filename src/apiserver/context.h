@@ -44,6 +44,7 @@ struct RequestContext {
   std::vector<std::string> warnings;  // become Warning headers
   std::string audit_id;
   EventSink* events = nullptr;        // null: events are written
+  WallTime arrived{};
 
   std::string_view param(std::string_view name) const { return query_value(query, name); }
 };

@@ -92,7 +92,9 @@ bool needs_latest(const RequestContext& context) {
 }  // namespace
 
 Core::Core(Executor executor, std::shared_ptr<store::Store> store, const Clock& clock, Options options)
-    : executor_(std::move(executor)), store_(std::move(store)), clock_(clock), options_(std::move(options)) {
+    : executor_(std::move(executor)), store_(std::move(store)), clock_(clock), options_(std::move(options)),
+      trace_(options_.trace != nullptr ? options_.trace : std::make_shared<trace::Ring>()) {
+  trace_->add_part("kube-apiserver");
   for (const schema::Resource& resource : schema::builtin_resources()) {
     if (!is_on(options_, resource) || (resource.verbs & (schema::kList | schema::kCreate)) == 0) continue;
     // Reviews and bindings are answered, not kept.
@@ -203,6 +205,7 @@ Task<void> Core::serve(net::Request& request, net::ResponseWriter& writer, std::
   metrics::CountingWriter counting(writer);
   RequestContext context{*this, *this, request, counting, {}, {}, {}};
   context.events = events;
+  context.arrived = clock_.now();
   metrics::MeasuredRequest measured(request_metrics_, context);
   context.audit_id = request.headers.get("Audit-ID");
   if (context.audit_id.empty() || context.audit_id.size() > 64) context.audit_id = new_uid();

@@ -18,6 +18,7 @@
 #include "apiserver/metrics/metrics.h"
 #include "apiserver/server.h"
 #include "apiserver/storage/watch_cache.h"
+#include "trace/ring.h"
 
 namespace knarr::apiserver {
 
@@ -53,6 +54,7 @@ class Core final : public ApiServer {
   // The admission plugins that are on, in order.
   const std::vector<const admission::Plugin*>& admission_plugins() const { return plugins_; }
   metrics::RequestMetrics& request_metrics() { return *request_metrics_; }
+  trace::Ring& trace() { return *trace_; }
   bool ready() const { return ready_.load(std::memory_order_acquire); }
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
 
@@ -88,6 +90,7 @@ class Core final : public ApiServer {
   std::unique_ptr<authz::Authorizer> authorizer_;
   std::unique_ptr<client::Client> loopback_;
   const std::shared_ptr<metrics::RequestMetrics> request_metrics_ = std::make_shared<metrics::RequestMetrics>();
+  const std::shared_ptr<trace::Ring> trace_;
   std::atomic<bool> ready_{false}, stopping_{false};
   std::mutex watches_mutex_;
   uint64_t next_watch_ = 0;                                                               // guarded by watches_mutex_

@@ -24,6 +24,10 @@
 #include "schema/type.h"
 #include "store/store.h"
 
+namespace knarr::trace {
+class Ring;
+}
+
 namespace knarr::apiserver {
 
 // Another server that is asked, described by a kubeconfig file.
@@ -66,6 +70,7 @@ struct Options {
   int64_t event_ttl_seconds = 3600;
   std::vector<std::string> enable_admission_plugins, disable_admission_plugins;
   std::vector<std::string> runtime_config;
+  std::shared_ptr<trace::Ring> trace;          // where steps of pods are recorded; null: a ring of its own
 };
 
 class ServiceAllocator;  // strategy/service_allocator.h

@@ -7,6 +7,7 @@ namespace knarr::cmd {
 // Each gets its own name as argv[0] and returns the exit code.
 int up_main(int argc, char** argv);
 int image_main(int argc, char** argv);
+int trace_main(int argc, char** argv);
 int version_main(int argc, char** argv);
 int kube_apiserver_main(int argc, char** argv);
 int kube_controller_manager_main(int argc, char** argv);

@@ -12,6 +12,7 @@
 #include "net/server.h"
 #include "pki/pki.h"
 #include "schema/json.h"
+#include "trace/answer.h"
 
 namespace knarr::cmd {
 namespace {
@@ -128,6 +129,11 @@ Page page_of(const Serving& serving, const net::Request& request) {
     metrics::write_build_info(body);
     metrics::write_process_metrics(body);
     return {200, metrics::kTextContentType, std::move(body)};
+  }
+  if (request.path == trace::kPath && pages.trace != nullptr) {
+    auto answer = trace::answer_query(*pages.trace, request.query);
+    if (!answer.ok()) return {answer.status().code(), kText, std::string(answer.status().message()) + "\n"};
+    return {200, "application/json", std::move(*answer)};
   }
   if (request.path == "/configz" && pages.configuration) return {200, "application/json", pages.configuration()};
   return {};

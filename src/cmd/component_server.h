@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The HTTPS server of kube-controller-manager and kube-scheduler: /healthz, /livez, /readyz, /metrics, /metrics/slis, /configz. Who asks and
+// The HTTPS server of kube-controller-manager and kube-scheduler: /healthz, /livez, /readyz, /metrics, /metrics/slis, /configz, /debug/podtrace. Who asks and
 // whether that user may is the API server's answer, as upstream delegates it; health is for everybody.
 #pragma once
 
@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "base/task.h"
+#include "trace/ring.h"
 
 namespace knarr::cmd {
 
@@ -36,6 +37,7 @@ struct ComponentPages {
   std::function<std::vector<Check>()> checks;
   std::function<std::string()> metrics;
   std::function<std::string()> configuration;  // JSON of /configz
+  const trace::Ring* trace = nullptr;          // of /debug/podtrace
 };
 
 class ComponentServer {

@@ -20,6 +20,7 @@ using namespace knarr::cmd;
 constexpr Command kCommands[] = {
     {"up", "boot a one-node cluster in this process", up_main},
     {"image", "load container images from a file", image_main},
+    {"trace", "the way of one pod, step by step, with times", trace_main},
     {"version", "print the version", version_main},
     {"kube-apiserver", "the API server, with upstream's flags", kube_apiserver_main},
     {"kube-controller-manager", "the controllers, with upstream's flags", kube_controller_manager_main},

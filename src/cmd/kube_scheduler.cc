@@ -27,6 +27,7 @@ struct State {
 ComponentPages pages_of(State* state, std::string lease) {
   ComponentPages pages;
   pages.checks = [] { return std::vector<ComponentPages::Check>{{"ping", Status()}, {"leaderElection", Status()}}; };
+  pages.trace = &state->scheduler->trace();
   pages.metrics = [state, lease = std::move(lease)] {
     std::string out = state->scheduler->metrics();
     if (state->elector == nullptr) return out;

@@ -21,6 +21,7 @@
 #include "kubelet/kubelet.h"
 #include "proxy/proxy.h"
 #include "scheduler/scheduler.h"
+#include "trace/ring.h"
 
 namespace knarr::cmd {
 namespace {
@@ -187,6 +188,7 @@ class Cluster {
     options.tls.client_ca_file = files_.ca_cert;
     options.tls.announced_ca_file = files_.front_proxy_ca_cert;
     apiserver::Options& api = options.api;
+    api.trace = trace_;
     api.advertise_address = options_.node_ip;
     api.service_cidr = options_.service_cidr;
     api.authorization_mode = "Node,RBAC";
@@ -236,7 +238,9 @@ class Cluster {
     watcher_ = client_as("system:knarr", {"system:masters"}, "knarr");
     informers_ = std::make_unique<client::InformerFactory>(*watcher_, executor);
     scheduler_client_ = client_as("system:kube-scheduler", {}, "kube-scheduler");
-    scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, *informers_, clock_, executor);
+    scheduler::Options scheduling;
+    scheduling.trace = trace_;
+    scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, *informers_, clock_, executor, std::move(scheduling));
     scheduler_->start();
     *scheduler_runs_ = true;
 
@@ -281,6 +285,7 @@ class Cluster {
   Task<Status> start_kubelet() {
     kubelet_client_ = client_as("system:node:" + options_.node_name, {"system:nodes"}, "kubelet");
     kubelet::Config config;
+    config.trace = trace_;
     config.root_dir = options_.data_dir + "/kubelet";
     config.node_name = options_.node_name;
     config.node_ip = options_.node_ip;
@@ -356,6 +361,7 @@ class Cluster {
   UpOptions options_;
   Stages stages_;
   ClusterFiles files_;
+  const std::shared_ptr<trace::Ring> trace_ = std::make_shared<trace::Ring>();   // one for all parts
   std::unique_ptr<ContainerRuntime> runtime_;
   std::shared_ptr<ApiServing> serving_;
   std::unique_ptr<client::Client> watcher_, scheduler_client_, controller_client_, kubelet_client_, proxy_client_;

@@ -4,10 +4,15 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+
+namespace knarr::trace {
+class Ring;
+}
 
 namespace knarr::kubelet {
 
@@ -73,6 +78,8 @@ struct Config {
   bool anonymous_auth = false;
   bool webhook_auth = true;
   bool always_allow = false;
+
+  std::shared_ptr<trace::Ring> trace;  // where steps of pods are recorded; null: a ring of its own
 };
 
 }  // namespace knarr::kubelet

@@ -17,6 +17,7 @@
 #include "kubelet/qos.h"
 #include "kubelet/volume/object_source.h"
 #include "kubelet/volume/volume_manager.h"
+#include "trace/ring.h"
 
 namespace knarr::kubelet {
 
@@ -44,6 +45,8 @@ struct Context {
   bool swap_accounting = false;
   bool static_pods = false;   // pods from files were seen: one of them may be the API server
   std::string network_error;  // why the network is not ready; "" = it is
+
+  const std::shared_ptr<trace::Ring> trace = std::make_shared<trace::Ring>();
 };
 
 }  // namespace knarr::kubelet

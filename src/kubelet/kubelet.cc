@@ -33,7 +33,10 @@ Kubelet::Impl::Impl(Config c, client::Client& api, Executor e)
       executor(e),
       restart_backoff(clock, kFirstBackoff, kMaxBackoff),
       image_backoff(clock, kFirstBackoff, kMaxBackoff),
-      relist_now(e) {}
+      relist_now(e) {
+  if (config.trace == nullptr) config.trace = std::make_shared<trace::Ring>();
+  config.trace->add_part("kubelet " + config.node_name);
+}
 
 Kubelet::Impl::~Impl() = default;
 
@@ -65,7 +68,7 @@ Task<Status> Kubelet::Impl::connect() {
   };
   volumes = make_volume_manager(client, *objects, make_mounter(), executor, std::move(volume_config));
   context.reset(new Context{config, executor, clock, client, *runtime, *runtime, *events, *volumes, *objects, *cgroups, restart_backoff, image_backoff,
-                            {}, "containerd", {}, 0, {}, false, {}});
+                            {}, "containerd", {}, 0, {}, false, false, {}, config.trace});
 
   MachineInfo machine = read_machine_info(config.root_dir, config.cgroup_mount);
   node = std::make_unique<NodeManager>(*context, std::move(machine));
@@ -78,7 +81,7 @@ Task<Status> Kubelet::Impl::connect() {
   co_await node->learn();
   puller = std::make_unique<ImagePuller>(*context);
   pod_runtime = std::make_unique<PodRuntime>(*context, *puller);
-  statuses = std::make_unique<StatusManager>(client, clock, executor);
+  statuses = std::make_unique<StatusManager>(client, clock, executor, config.trace);
   probes = std::make_unique<ProbeManager>(*context, [weak](const std::string& uid) {
     auto self = weak.lock();
     if (!self) return;

@@ -97,6 +97,7 @@ struct Kubelet::Impl final : public std::enable_shared_from_this<Kubelet::Impl>,
   Task<Result<cri::ListContainerStatsResponse>> container_stats() override;
   Status healthy() override;
   std::string metrics_text() override;
+  const trace::Ring* trace() override { return config.trace.get(); }
   const ContainerRecord* find_record(std::string_view container_id) const;
   void tell_exits(const PodWorker& worker);
 

@@ -86,6 +86,7 @@ std::shared_ptr<PodWorker> Kubelet::Impl::make_worker(const PodPtr& pod) {
   auto worker = std::make_shared<PodWorker>(std::move(parts), pod, PodRecord{});
   std::string uid = pod->metadata.uid.str();
   workers[uid] = worker;
+  config.trace->add_now(uid, trace::Step::kSeen, left_over.contains(uid) ? "runs since before this kubelet started" : "");
   // A pod that the runtime knows from before is looked at first; any other starts from nothing without asking.
   if (left_over.erase(uid) > 0) worker->runtime_event({});
   worker->start();

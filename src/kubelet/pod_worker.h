@@ -98,6 +98,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Task<void> remove_from_runtime();
 
   void publish(bool terminal, bool finished);
+  void trace_step(trace::Step step, WallTime asked, const Status& status);
   void retry_in(Duration delay);
   void note_failure(std::string_view container, StartFailure failure);
 

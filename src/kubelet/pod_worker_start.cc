@@ -11,14 +11,23 @@
 
 namespace knarr::kubelet {
 
+// A step of this pod that began at `asked` and ends now, with its error.
+void PodWorker::trace_step(trace::Step step, WallTime asked, const Status& status) {
+  context_.trace->add_since(uid_, step, asked, status.message());
+}
+
 Task<void> PodWorker::prepare_volumes_into(std::shared_ptr<std::optional<Result<MountedVolumes>>> slot) {
+  WallTime asked = context_.trace->now();
   auto mounted = co_await context_.volumes.prepare(pod_);
+  trace_step(trace::Step::kVolumes, asked, mounted.status());
   slot->emplace(std::move(mounted));
 }
 
 Task<bool> PodWorker::prepare_volumes() {
   PodPtr version = pod_;
+  WallTime asked = context_.trace->now();
   auto mounted = co_await context_.volumes.prepare(version);
+  trace_step(trace::Step::kVolumes, asked, mounted.status());
   if (!mounted.ok()) {
     // The manager has written the events and waited; it is asked again as long as the pod should run.
     if (!ending()) retry_in(std::chrono::milliseconds(500));
@@ -46,7 +55,9 @@ Task<bool> PodWorker::make_cgroup() {
   auto status = std::make_shared<Status>();
   CgroupManager* cgroups = &context_.cgroups;
   std::function<void()> work = [cgroups, parent, limits, status] { *status = cgroups->create_pod(parent, limits); };
+  WallTime asked = context_.trace->now();
   co_await run_blocking(std::move(work));
+  trace_step(trace::Step::kCgroup, asked, *status);
   if (!status->ok()) {
     context_.events.pod(*pod_, "Warning", "FailedCreatePodContainer", fmt::format("unable to ensure pod container exists: {}", status->message()));
     retry_in(std::chrono::seconds(10));
@@ -72,7 +83,9 @@ Task<bool> PodWorker::make_sandbox(const PodActions& actions) {
   auto slot = std::make_shared<std::optional<Result<MountedVolumes>>>();
   PodPtr version = pod_;
   volumes.add(prepare_volumes_into(slot));
+  WallTime asked = context_.trace->now();
   auto sandbox = co_await parts_.runtime.create_sandbox(pod_, std::move(*config));
+  trace_step(trace::Step::kSandbox, asked, sandbox.status());
   if (sandbox.ok()) {
     record_.sandboxes.insert(record_.sandboxes.begin(), std::move(*sandbox));
     parts_.record_changed(*this);

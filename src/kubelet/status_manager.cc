@@ -40,6 +40,12 @@ void drop_stale(json::Value& list, std::string_view key, const std::vector<std::
 
 bool same_status(const core::PodStatus& a, const core::PodStatus& b) { return schema::equal(core::PodStatus::table(), &a, &b); }
 
+// What a status says to whoever waits for the pod.
+std::string told(const core::PodStatus& status) {
+  const core::PodCondition* ready = find_condition(status, "Ready");
+  return status.phase.str() + (ready != nullptr && ready->status == "True" ? ", ready" : "");
+}
+
 void truncate_messages(const core::Pod& pod, core::PodStatus& status) {
   size_t count = pod.spec.containers.size() + pod.spec.init_containers.size();
   size_t limit = kMaxPodTerminationMessages / std::max<size_t>(count, 1);
@@ -63,6 +69,7 @@ struct StatusManager::Shared {
   client::Client& client;
   const Clock& clock;
   Executor executor;
+  const std::shared_ptr<trace::Ring> trace;
   bool stopped = false;
 };
 
@@ -148,8 +155,8 @@ std::string status_patch(const core::Pod& pod, const core::PodStatus& status) {
   return json::to_string(patch);
 }
 
-StatusManager::StatusManager(client::Client& client, const Clock& clock, Executor executor)
-    : shared_(std::make_shared<Shared>(Shared{client, clock, std::move(executor)})) {}
+StatusManager::StatusManager(client::Client& client, const Clock& clock, Executor executor, std::shared_ptr<trace::Ring> trace)
+    : shared_(std::make_shared<Shared>(Shared{client, clock, std::move(executor), std::move(trace)})) {}
 
 StatusManager::~StatusManager() { shared_->stopped = true; }
 
@@ -190,7 +197,9 @@ void StatusManager::set_status(const PodPtr& pod, core::PodStatus status, bool f
   for (core::PodCondition& condition : status.conditions) {
     if (!condition_of_kubelet(condition.type)) continue;
     const core::PodCondition* before = find_condition(old, condition.type);
-    condition.last_transition_time = before != nullptr && before->status == condition.status ? before->last_transition_time : now;
+    bool same = before != nullptr && before->status == condition.status;
+    condition.last_transition_time = same ? before->last_transition_time : now;
+    if (!same && condition.type == "Ready" && condition.status == "True") shared_->trace->add_now(uid, trace::Step::kReady, "");
   }
   status.start_time = old.start_time.has_value() ? old.start_time : schema::Opt<schema::Time>(now);
   truncate_messages(*pod, status);
@@ -254,8 +263,10 @@ Task<bool> StatusManager::write_once(std::shared_ptr<Shared> shared, std::shared
   std::string ns = pod->metadata.namespace_.str(), name = pod->metadata.name.str();
   if (!patch.empty()) {
     std::string subresource = "status", patched_ns = ns, patched_name = name;
+    WallTime asked = shared->trace->now();
     auto result = co_await shared->client.patch<core::Pod>(std::move(patched_ns), std::move(patched_name), client::PatchType::kStrategic, std::move(patch),
                                                            std::move(subresource));
+    shared->trace->add_since(entry->uid, trace::Step::kStatus, asked, result.ok() ? told(merged) : std::string(result.status().message()));
     if (!result.ok()) {
       if (result.status().is("NotFound")) {
         entry->forgotten = true;  // the informer will tell the rest

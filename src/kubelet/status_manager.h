@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "client/client.h"
 #include "kubelet/types.h"
+#include "trace/ring.h"
 
 namespace knarr::kubelet {
 
@@ -26,7 +27,8 @@ std::string status_patch(const core::Pod& pod, const core::PodStatus& status);
 
 class StatusManager {
  public:
-  StatusManager(client::Client& client, const Clock& clock, Executor executor);
+  StatusManager(client::Client& client, const Clock& clock, Executor executor,
+                std::shared_ptr<trace::Ring> trace = std::make_shared<trace::Ring>());
   ~StatusManager();
 
   // A newer version of the pod from the API; what others changed in the kubelet's part of its status is written again.

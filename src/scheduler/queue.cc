@@ -67,7 +67,7 @@ void PodQueue::requeue(Entry entry) {
   }
 }
 
-void PodQueue::set(const PodPtr& pod) {
+bool PodQueue::set(const PodPtr& pod) {
   std::string_view uid = pod->metadata.uid;
   auto known = known_.find(uid);
   if (known == known_.end()) {
@@ -76,7 +76,7 @@ void PodQueue::set(const PodPtr& pod) {
     entry->since = clock_.mono();
     known_.emplace(std::string(uid), entry);
     make_ready(std::move(entry));
-    return;
+    return true;
   }
   Entry entry = known->second;
   bool waited = unschedulable_.contains(uid);
@@ -87,7 +87,7 @@ void PodQueue::set(const PodPtr& pod) {
   Entry taken;
   bool here = take(uid, &taken);
   entry->pod = pod;  // may change its place in the order, hence out and in again
-  if (!here) return;
+  if (!here) return false;
   if (was_ready) {
     make_ready(std::move(entry));
   } else if (was_backing_off) {
@@ -97,6 +97,7 @@ void PodQueue::set(const PodPtr& pod) {
   } else {
     unschedulable_.emplace(std::string(uid), std::pair(std::move(entry), waiting_since));
   }
+  return false;
 }
 
 void PodQueue::remove(std::string_view uid) {

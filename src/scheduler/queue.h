@@ -32,8 +32,8 @@ class PodQueue {
  public:
   PodQueue(Executor executor, const Clock& clock);
 
-  // New or changed pod without a node. A change that may matter to scheduling makes a waiting pod ready again.
-  void set(const PodPtr& pod);
+  // New or changed pod without a node. A change that may matter to scheduling makes a waiting pod ready again. True when it is new.
+  bool set(const PodPtr& pod);
   void remove(std::string_view uid);
   // The next pod to try; null once closed. It is out of the queue until put_back() or set().
   Task<std::shared_ptr<QueuedPod>> pop();

@@ -9,6 +9,7 @@
 #include "schema/codec.h"
 #include "schema/json.h"
 #include "schema/time.h"
+#include "trace/ring.h"
 
 namespace knarr::scheduler {
 
@@ -52,13 +53,17 @@ bool has_condition(const Pod& pod, const std::string& reason, const std::string&
 
 struct Scheduler::Impl : std::enable_shared_from_this<Scheduler::Impl> {
   Impl(client::Client& c, client::InformerFactory& informers, const Clock& k, Executor e, Options o)
-      : client(c), clock(k), executor(e), options(std::move(o)), random(options.seed == 0 ? 1 : options.seed), queue(e, k),
-        events(c, e, options.name), counted(options.name), pods(informers.get<Pod>()), nodes(informers.get<Node>()) {}
+      : client(c), clock(k), executor(e), options(std::move(o)), trace(options.trace != nullptr ? options.trace : std::make_shared<trace::Ring>()),
+        random(options.seed == 0 ? 1 : options.seed), queue(e, k), events(c, e, options.name), counted(options.name), pods(informers.get<Pod>()),
+        nodes(informers.get<Node>()) {
+    trace->add_part("kube-scheduler");
+  }
 
   client::Client& client;
   const Clock& clock;
   Executor executor;
   Options options;
+  std::shared_ptr<trace::Ring> trace;
   uint64_t random;
   size_t start_at = 0;
   Cache cache;
@@ -98,7 +103,8 @@ struct Scheduler::Impl : std::enable_shared_from_this<Scheduler::Impl> {
       cache.forget(pod.metadata.uid);
       return queue.remove(pod.metadata.uid);
     }
-    if (is_ours(pod) && pod.spec.scheduling_gates.empty() && !cache.is_assumed(pod.metadata.uid)) queue.set(after);
+    if (!is_ours(pod) || !pod.spec.scheduling_gates.empty() || cache.is_assumed(pod.metadata.uid)) return;
+    if (queue.set(after)) trace->add_now(pod.metadata.uid, trace::Step::kQueued, "");
   }
 
   static Task<void> run(std::shared_ptr<Impl> self) {
@@ -119,9 +125,11 @@ struct Scheduler::Impl : std::enable_shared_from_this<Scheduler::Impl> {
     Handle handle{cache};
     PodInfo info(pod);
     MonoTime began = clock.mono();
+    WallTime looked = trace->now();
     Decision decision = decide(handle, info, options.percentage_of_nodes_to_score, &start_at, &random);
     MonoTime decided = clock.mono();
     counted.algorithm(decided - began);
+    trace->add_since(pod->metadata.uid, trace::Step::kTried, looked, outcome(decision));
     if (decision.node == nullptr) {
       counted.attempt(SchedulerMetrics::kUnschedulable, decided - began);
       return fail(std::move(entry), std::move(decision.message), decision.wake_events, "Unschedulable");
@@ -129,6 +137,11 @@ struct Scheduler::Impl : std::enable_shared_from_this<Scheduler::Impl> {
     std::string node(decision.node->name());
     cache.assume(pod, node);
     spawn(executor, bind(shared_from_this(), std::move(entry), std::move(pod), std::move(node), began));
+  }
+
+  static std::string outcome(const Decision& decision) {
+    if (decision.node == nullptr) return decision.message;
+    return std::string(decision.node->name()) + ", of " + std::to_string(decision.feasible) + " that fit of " + std::to_string(decision.evaluated) + " looked at";
   }
 
   void fail(std::shared_ptr<QueuedPod> entry, std::string message, uint32_t wake_events, std::string reason) {
@@ -156,8 +169,10 @@ struct Scheduler::Impl : std::enable_shared_from_this<Scheduler::Impl> {
     binding.target.name = node;
     std::string ns = pod->metadata.namespace_.str(), name = pod->metadata.name.str(), subresource = "binding";
     schema::Object object = schema::Object::of(std::move(binding));
+    WallTime asked = self->trace->now();
     auto result = co_await self->client.create_object(Pod::resource(), std::move(ns), std::move(object), std::move(subresource), std::move(name));
     MonoTime ended = self->clock.mono();
+    self->trace->add_since(pod->metadata.uid, trace::Step::kBind, asked, result.ok() ? "to " + node : std::string(result.status().message()));
     self->counted.attempt(result.ok() ? SchedulerMetrics::kScheduled : SchedulerMetrics::kError, ended - began);
     if (result.ok()) {
       self->counted.bound(entry->attempts, ended - entry->since);
@@ -193,6 +208,8 @@ void Scheduler::stop() {
   impl_->stopped = true;
   impl_->queue.close();
 }
+
+const trace::Ring& Scheduler::trace() const { return *impl_->trace; }
 
 std::string Scheduler::metrics() const {
   const PodQueue& queue = impl_->queue;

@@ -14,12 +14,17 @@
 #include "client/informer.h"
 #include "scheduler/framework.h"
 
+namespace knarr::trace {
+class Ring;
+}
+
 namespace knarr::scheduler {
 
 struct Options {
   std::string name = "default-scheduler";   // pods with this spec.schedulerName
   int percentage_of_nodes_to_score = 0;     // 0 = adaptive
   uint64_t seed = 1;                        // for the choice among equal nodes
+  std::shared_ptr<trace::Ring> trace;       // where steps of pods are recorded; null: a ring of its own
 };
 
 // What became of one pod in a cycle, before anything is written.
@@ -38,6 +43,7 @@ class Scheduler {
   void stop();
   // scheduler_* in Prometheus' text format. On the executor.
   std::string metrics() const;
+  const trace::Ring& trace() const;
 
  private:
   struct Impl;

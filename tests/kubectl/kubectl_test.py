@@ -268,8 +268,29 @@ def run(program, kubeconfig, check):
     check.that("delete namespace", f'namespace "{k.namespace}" deleted' in text, text)
 
 
-def api_alone(kubeconfig, check):
-    """Without kubectl: a pod is made, runs and goes over plain HTTPS."""
+STEPS = "received stored queued tried bind bound seen cgroup sandbox image create start ready".split()
+
+
+def traced(knarr, kubeconfig, name, check):
+    """`knarr trace` of a pod that has just become ready in a `knarr up`: each step, from who took it, and time that adds up."""
+    command = [knarr, "trace", name, "--kubeconfig", kubeconfig]
+    done = subprocess.run(command + ["-o", "json"], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    trace = json.loads(done.stdout or "{}")
+    steps = {step["step"]: step for step in trace.get("steps", [])}
+    check.that("trace: every step", not set(STEPS) - set(steps) and trace.get("notes") == [], done.stdout + done.stderr)
+    check.that("trace: nothing is made up", not [step for step in steps.values() if "coarse" in step], done.stdout)
+    causes = [("received", "stored"), ("stored", "queued"), ("queued", "tried"), ("tried", "bind"), ("bind", "bound"), ("bind", "seen"), ("seen", "sandbox"),
+              ("sandbox", "create"), ("create", "start"), ("start", "ready")]
+    order = [pair for pair in causes if pair[0] not in steps or pair[1] not in steps or steps[pair[0]]["start"] > steps[pair[1]]["start"]]
+    check.that("trace: causes come first", not order, f"{order}\n{done.stdout}")
+    check.that("trace: shares add up", abs(sum(share["millis"] for share in trace.get("shares", [])) - trace.get("readyMillis", -1)) < 0.01, done.stdout)
+    text = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False).stdout
+    check.that("trace: as text", re.search(rf"^pod default/{name}, uid \S+, on node \S+\nreceived at \S+, ready [\d.]+ ms later\n", text), text)
+    check.that("trace: absent", subprocess.run([knarr, "trace", "nobody", "--kubeconfig", kubeconfig], capture_output=True, check=False).returncode == 1)
+
+
+def api_alone(knarr, kubeconfig, check):
+    """Without kubectl: a pod is made, runs and goes over plain HTTPS. KNARR: the program whose `up` this is, or None."""
     text = pathlib.Path(kubeconfig).read_text()
     folder = tempfile.mkdtemp()
     files = {}
@@ -305,6 +326,8 @@ def api_alone(kubeconfig, check):
             time.sleep(0.1)
         check.that("pod runs" if wanted == 200 else "pod is gone", status == wanted, pod)
         if wanted == 200:
+            if knarr:
+                traced(knarr, kubeconfig, "plain", check)
             check.that("DELETE pod", call("DELETE", f"{pods}/plain")[0] == 200)
 
 
@@ -338,7 +361,7 @@ def main(arguments):
         data = f"{sandbox}/data"
         cluster = boot(arguments[0], data, os.environ.get("SANDBOX_CGROUP"))
         kubeconfig = f"{data}/kubeconfig"
-    api_alone(kubeconfig, check)
+    api_alone(arguments[0] if cluster else None, kubeconfig, check)
     kubectls = programs()
     for program in kubectls:
         run(program, kubeconfig, check)

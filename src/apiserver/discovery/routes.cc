@@ -4,6 +4,7 @@
 #include "apiserver/discovery/documents.h"
 #include "apiserver/discovery/health.h"
 #include "apiserver/discovery/openid.h"
+#include "apiserver/discovery/pod_trace.h"
 #include "apiserver/discovery/version.h"
 #include "apiserver/metrics/metrics.h"
 #include "apiserver/openapi/serve.h"
@@ -15,6 +16,7 @@ constexpr Route kRoutes[] = {
     {"/.well-known/openid-configuration", false, discovery::serve_openid_configuration},
     {"/api", true, discovery::serve_api},
     {"/apis", true, discovery::serve_apis},
+    {trace::kPath, false, discovery::serve_pod_trace},
     {"/healthz", true, discovery::serve_health},
     {"/livez", true, discovery::serve_health},
     {"/metrics", false, metrics::serve_metrics},

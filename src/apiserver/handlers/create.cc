@@ -36,6 +36,7 @@ Task<Status> handle_create(RequestContext& context) {
   auto result = co_await create(edge.write, std::move(object));
   edge.collect_warnings();
   if (!result.ok()) co_return result.status();
+  edge.trace_created(*result);
   Status status = co_await respond_cached(context, 201, *format, result->object);
   co_return status;
 }

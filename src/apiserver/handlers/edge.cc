@@ -23,6 +23,16 @@ void WriteRequestEdge::own(const schema::Object* old, schema::Object& object, co
   fields().update(old, object, manager(options));
 }
 
+void WriteRequestEdge::trace_created(const WriteResult& result) const {
+  if (!result.created || context.dry_run || !asked.group.empty() || asked.plural != "pods") return;
+  const schema::Str& uid = metadata_of(*result.object->object()).uid;
+  std::string_view agent = request.request.headers.get("User-Agent");
+  std::string from = "from " + request.user.name + ", " + std::string(agent.substr(0, agent.find(' ')));
+  trace::Ring& ring = request.core.trace();
+  ring.add(uid, trace::Step::kReceived, request.arrived, result.checked, from);
+  ring.add_since(uid, trace::Step::kStored, result.checked, "revision " + std::to_string(result.object->revision()));
+}
+
 void WriteRequestEdge::collect_warnings() {
   for (std::string& warning : context.warnings) request.warnings.push_back(std::move(warning));
   context.warnings.clear();

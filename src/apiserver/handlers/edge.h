@@ -23,6 +23,8 @@ struct WriteRequestEdge {
   void own(const schema::Object* old, schema::Object& object, const WriteOptions& options) const;
   FieldManager fields() const { return {asked, cache.resource(), request.info.subresource, request.core.clock()}; }
   std::string manager(const WriteOptions& options) const;
+  // Of a created pod: its first two steps. It is known by its UID, which it has only now.
+  void trace_created(const WriteResult& result) const;
   // Warnings gathered by the write move to the answer.
   void collect_warnings();
 };

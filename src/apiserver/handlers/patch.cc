@@ -123,6 +123,7 @@ Task<Status> handle_patch(RequestContext& context) {
   auto result = co_await update(edge.write, std::move(change));
   edge.collect_warnings();
   if (!result.ok()) co_return result.status();
+  edge.trace_created(*result);
   Status status = co_await respond_cached(context, result->created ? 201 : 200, *format, result->object);
   co_return status;
 }

@@ -73,6 +73,7 @@ Task<Result<WriteResult>> finish_create(Write& write, schema::Object object) {
     result.object = std::move(*made);
     co_return result;
   }
+  result.checked = write.core.clock().now();
   auto written = co_await commit(write, shared, 0);
   if (written.ok() && *written != nullptr) {
     result.object = std::move(*written);

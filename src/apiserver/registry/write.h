@@ -33,6 +33,7 @@ struct WriteResult {
   CachedPtr object;
   bool created = false;
   bool deleted = false;
+  WallTime checked{};   // of a create: when all was admitted and valid, and the store was next
 };
 
 // `object` has been decoded, defaulted and cleared of system fields. Its name may still have to be generated.

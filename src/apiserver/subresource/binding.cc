@@ -3,6 +3,7 @@
 
 #include "api/core_v1.h"
 #include "apiserver/context.h"
+#include "apiserver/core.h"
 #include "apiserver/errors.h"
 #include "apiserver/field_errors.h"
 #include "apiserver/registry/metadata.h"
@@ -80,6 +81,7 @@ Task<Status> bind(RequestContext& context, Binding binding, std::string name) {
   std::string ns = context.info.namespace_;
   auto written = co_await modify_stored(context.server, Pod::resource(), std::move(ns), std::move(name), std::move(mutate), dry_run);
   if (!written.ok()) co_return written.status();
+  if (!dry_run) context.core.trace().add_since((*written)->as<Pod>()->metadata.uid, trace::Step::kBound, context.arrived, "to " + binding.target.name.str());
   Status success;
   Status status = co_await respond_status(context, success, 201);
   co_return status;

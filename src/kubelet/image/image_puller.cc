@@ -147,6 +147,7 @@ Task<ImagePuller::Outcome> ImagePuller::ensure(PodPtr pod, const core::Container
                                         milliseconds(ended - queued)));
   context_.image_backoff.collect_garbage();
   outcome.image_ref = *pulled;
+  outcome.pulled = true;
   auto now_there = co_await context_.images.image_status(std::move(spec));
   outcome.user.uid = 0;
   if (now_there.ok() && !now_there->id.empty()) outcome.user = user_of(*now_there);

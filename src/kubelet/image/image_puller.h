@@ -22,6 +22,7 @@ class ImagePuller {
     ImageUser user;
     std::string failure, message;    // waiting reason: ErrImagePull, ImagePullBackOff, ErrImageNeverPull, InvalidImageName, ImageInspectError
     Duration retry_after{};          // of a back-off
+    bool pulled = false;             // else it was there
     bool ok() const { return failure.empty(); }
   };
   // `container` lives until the call returns.

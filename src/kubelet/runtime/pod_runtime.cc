@@ -219,7 +219,10 @@ std::string PodRuntime::legacy_link(const core::Pod& pod, const ContainerRecord&
 Task<PodRuntime::StartOutcome> PodRuntime::start_container(StartInputs inputs) {
   StartOutcome outcome;
   cri::PodSandboxConfig sandbox = inputs.sandbox;
+  WallTime asked = context_.trace->now();
   auto image = co_await puller_.ensure(inputs.pod, inputs.container, std::move(sandbox));
+  std::string found = image.ok() ? (image.pulled ? "pulled" : "present") : image.failure;
+  context_.trace->add_since(inputs.pod->metadata.uid, trace::Step::kImage, asked, inputs.container->name.str() + ": " + inputs.container->image.str() + " " + found);
   if (!image.ok()) {
     outcome.failure = failure(image.failure, image.message);
     outcome.retry_after = image.retry_after;
@@ -249,7 +252,10 @@ Task<PodRuntime::StartOutcome> PodRuntime::run_container(StartInputs inputs, cri
   PodPtr pod = inputs.pod;
   std::string name = inputs.container->name.str();
   std::string log_path = inputs.sandbox.log_directory.str() + "/" + config.log_path.str();
+  trace::Ring& trace = *context_.trace;
+  WallTime asked = trace.now();
   auto created = co_await context_.runtime.create_container(inputs.sandbox_id, std::move(config), std::move(inputs.sandbox));
+  trace.add_since(pod->metadata.uid, trace::Step::kCreate, asked, created.ok() ? name : name + ": " + std::string(created.status().message()));
   if (!created.ok()) {
     std::string text(created.status().message());
     outcome.failure = failure("CreateContainerError", text);
@@ -259,7 +265,9 @@ Task<PodRuntime::StartOutcome> PodRuntime::run_container(StartInputs inputs, cri
   std::string id = *created;
   outcome.container_id = id;
   context_.events.container(*pod, name, "Normal", "Created", "Created container " + name, id);
+  asked = trace.now();
   Status started = co_await context_.runtime.start_container(id);
+  trace.add_since(pod->metadata.uid, trace::Step::kStart, asked, started.ok() ? name : name + ": " + std::string(started.message()));
   if (!started.ok()) {
     std::string text(started.message());
     outcome.failure = failure("RunContainerError", text);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "kubelet/server/call.h"
 #include "schema/codec.h"
+#include "trace/answer.h"
 
 namespace knarr::kubelet {
 namespace core = api::core_v1;
@@ -91,6 +92,22 @@ Task<void> serve_configz(Call& call) {
   co_await answer(call, 200, "application/json", std::move(body));
 }
 
+// The only page of upstream's /debug that is served; its profiles are Go's.
+Task<void> serve_debug(Call& call) {
+  const trace::Ring* ring = call.state.host.trace();
+  if (call.request.path != trace::kPath || ring == nullptr) {
+    co_await answer_text(call, 404, kNotFound);
+    co_return;
+  }
+  auto body = trace::answer_query(*ring, call.request.query);
+  if (!body.ok()) {
+    std::string message(body.status().message());
+    co_await answer_text(call, body.status().code(), message);
+    co_return;
+  }
+  co_await answer(call, 200, "application/json", std::move(*body));
+}
+
 struct Route {
   std::string_view first;  // path element
   size_t least, most;      // elements in all
@@ -112,6 +129,7 @@ constexpr Route kRoutes[] = {
     {"run", 4, 5, "POST", false, serve_run},
     {"logs", 1, kAny, "GET", false, serve_system_logs},
     {"configz", 1, 1, "GET", false, serve_configz},
+    {"debug", 2, 2, "GET", false, serve_debug},
 };
 
 bool allows(const Route& route, std::string_view method) {

@@ -21,6 +21,10 @@
 #include "kubelet/volume/object_source.h"
 #include "net/server.h"
 
+namespace knarr::trace {
+class Ring;
+}
+
 namespace knarr::kubelet {
 
 // The kubelet as the server sees it. Called on the server's executor, which is the kubelet's.
@@ -63,6 +67,8 @@ class ServerHost {
   virtual std::string metrics_text() { return {}; }
   // The KubeletConfiguration in force as JSON, for /configz.
   virtual std::string configuration_json() { return "{}"; }
+  // Steps of pods, for /debug/podtrace; null: none are recorded.
+  virtual const trace::Ring* trace() { return nullptr; }
 };
 
 using client::UserInfo;
