@@ -28,17 +28,17 @@ test-tsan: deps  ## The concurrent parts under ThreadSanitizer
 	@tools/build.sh build-tsan Debug -DKNARR_SANITIZE=thread base_test store_test net_test apiserver_test
 	@tools/test.sh build-tsan 'base_test|store_test|net_test|apiserver_test'
 
-test-interchange: build ## Ours and upstream's parts, mixed (builds upstream's programs on first use)
+test-interchange: build ## Ours and upstream's parts, mixed, and each kubeadm's worker joined to the other's control plane (builds upstream's programs on first use)
 	@tests/interchange/run.sh $(BUILD)
+	@tests/kubeadm/join.sh $(BUILD) ours upstream
+	@tests/kubeadm/join.sh $(BUILD) upstream ours
 
 images: build    ## Container images of the control plane for kubeadm, in build/share/knarr/images-kubeadm
 	@tools/make-images.sh $(BUILD)
 
-test-kubeadm: build ## kubeadm beside upstream's: init compared, workers joined in every pairing, three hosts of ours (needs upstream's programs and images)
+test-kubeadm: build ## kubeadm beside upstream's: init compared, a worker joined, three hosts of ours (needs upstream's programs and images)
 	@tests/kubeadm/compare.sh $(BUILD)
 	@tests/kubeadm/join.sh $(BUILD) ours ours
-	@tests/kubeadm/join.sh $(BUILD) ours upstream
-	@tests/kubeadm/join.sh $(BUILD) upstream ours
 	@tests/kubeadm/network.sh $(BUILD)
 
 fuzz: deps       ## Run every fuzz target for FUZZ_SECONDS (60) each

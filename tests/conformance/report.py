@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """report.py focus AREAS_TSV AREA[,AREA] parallel|serial  prints a regular expression that matches the area's tests of this sort
+report.py serial DRY_RUN.json  prints the same for the serial ones of the tests that a dry run has chosen
 report.py record REPORT_DIR NODES RESULTS_TSV AREAS_TSV OUT.md  adds a run's results to the store and writes the counts
 
 RESULTS_TSV keeps the latest result of every test that was ever run, by the number of nodes that it ran on: name, passed or failed, commit, date
 and, from two, the number of nodes.
 """
 import datetime
+import json
 import pathlib
 import re
 import subprocess
@@ -30,9 +32,19 @@ def focus(areas_path, wanted, sort):
     if unknown:
         sys.exit(f"no such area: {', '.join(unknown)}; there are: {', '.join(areas)}")
     tests = dict.fromkeys(test for name in names for test in areas[name] if ("[Serial]" in test) == (sort == "serial"))
+    print(pattern(tests))
+
+
+def pattern(tests):
     # Some names have two spaces in a row; a regular expression that matches nothing stands for no test at all.
     quoted = (re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", test).replace("`", ".").replace(" ", " +") for test in tests)
-    print("|".join(quoted) or "no test of this sort")
+    return "|".join(quoted) or "no test of this sort"
+
+
+def serial(dry_run):
+    specs = [spec for suite in json.loads(pathlib.Path(dry_run).read_text()) for spec in suite["SpecReports"]]
+    names = (" ".join([*(spec["ContainerHierarchyTexts"] or []), spec["LeafNodeText"]]) for spec in specs if spec["State"] == "passed")
+    print(pattern([name for name in names if "[Serial]" in name]))
 
 
 def read_store(path):
@@ -112,6 +124,8 @@ def record(report, nodes, store_path, areas_path, out):
 if __name__ == "__main__":
     if len(sys.argv) == 5 and sys.argv[1] == "focus":
         focus(*sys.argv[2:])
+    elif len(sys.argv) == 3 and sys.argv[1] == "serial":
+        serial(sys.argv[2])
     elif len(sys.argv) == 7 and sys.argv[1] == "record":
         record(*sys.argv[2:])
     else:
