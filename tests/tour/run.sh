@@ -6,7 +6,7 @@
 # tests/tour/steps/*.tour are the commands with what each prints (tour.py tells the form); STEPS is a pattern of their numbers, for work on the tour.
 # All that is printed is written to docs/tour.md when a whole walk passed, else to $OUT/tour.md. Images come from a registry that stands in for
 # registry.aliyuncs.com and docker.io; no other is reached. Needs root, containerd, python3 and $KNARR_KIT (kubectl, crictl, etcd, test images); exits 77
-# without. KEEP=1 leaves the hosts for a look, STOP=1 ends at the first difference. Ends with "N passed, N failed".
+# without. KEEP=1 leaves the hosts for a look, and REUSE=1 goes on with those in $OUT, STOP=1 ends at the first difference. Ends with "N passed, N failed".
 set -uo pipefail
 unset KUBECONFIG
 cd "$(dirname "$0")/../.."
@@ -15,8 +15,22 @@ export KNARR_KIT=${KNARR_KIT:-/var/cache/knarr-kit/v1.28.4}
 [ "$(id -u)" = 0 ] && [ -x "$KNARR_KIT/bin/crictl" ] || { echo "run.sh: needs root and $KNARR_KIT" >&2; exit 77; }
 export OUT=${OUT:-$(mktemp -d /tmp/knarr-tour.XXXXXX)}
 mkdir -p "$OUT"
-export HOSTS=$OUT/hosts HOSTS_NET=172.27.0 HOSTS_BRIDGE=knarrtour HOSTS_PREFIX=t- HOSTS_DIRS="/root /etc/sysconfig /etc/systemd/system"
+export HOSTS=$OUT/hosts HOSTS_NET=172.27.0 HOSTS_BRIDGE=knarrtour HOSTS_PREFIX=${HOSTS_PREFIX:-t-} HOSTS_DIRS="/root /etc/sysconfig /etc/systemd/system"
 export HOST_SH=$PWD/tests/lib/host.sh
+# Network and names of network name spaces are the tour's own: its addresses are free whatever runs on this machine, and nothing leads out. $OUT/space
+# holds a process that keeps them for REUSE.
+if [ -z "${IN_SPACE:-}" ]; then
+  if [ -z "${REUSE:-}" ] || ! kill -0 "$(cat "$OUT/space" 2> /dev/null || echo 0)" 2> /dev/null; then
+    setsid unshare --net --mount --propagation slave sh -c 'mkdir -p /run/netns; mount -t tmpfs tmpfs /run/netns && ip link set lo up && touch "$OUT/space.up"; exec sleep infinity' > /dev/null 2>&1 &
+    echo $! > "$OUT/space"
+    until [ -e "$OUT/space.up" ]; do sleep 0.05; done
+    rm "$OUT/space.up"
+  fi
+  IN_SPACE=1 nsenter -t "$(cat "$OUT/space")" --net --mount -- "$PWD/tests/tour/run.sh" "$BUILD" "${@:2}"
+  status=$?
+  [ -n "${KEEP:-}" ] || kill "$(cat "$OUT/space")"
+  exit $status
+fi
 mirror=registry.aliyuncs.com/google_containers port=5000
 hosts="k8s-master k8s-node-1 k8s-node-2"
 
@@ -67,7 +81,7 @@ address_of() { case $1 in k8s-master) echo "$HOSTS_NET.11" ;; *) echo "$HOSTS_NE
 mkdir -p "$OUT/bin"
 for program in kubeadm kubelet knarr; do ln -sf "$BUILD/bin/knarr" "$OUT/bin/$program"; done
 for program in kubectl crictl; do ln -sf "$KNARR_KIT/bin/$program" "$OUT/bin/$program"; done
-export PATH=$OUT/bin:$PATH CRI_CONFIG_FILE=/root/.crictl.yaml
+export PATH=$OUT/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin CRI_CONFIG_FILE=/root/.crictl.yaml
 if [ -z "${REUSE:-}" ]; then
   $HOST_SH down > /dev/null 2>&1
   for name in $hosts; do make_host "$name" "$(address_of "$name" | cut -d. -f4)" || exit 1; done

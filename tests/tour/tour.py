@@ -207,7 +207,7 @@ class Tour:
             print(f"ok   {step.where} {command.splitlines()[0][:110]} ({took:.1f} s)", flush=True)
         else:
             self.failed += 1
-            print(f"FAIL {step.where} {command}\n{difference}", flush=True)
+            print(f"FAIL {step.where} {command} ({took:.1f} s)\n{difference}", flush=True)
 
     def play(self, path):
         for kind, what in parse(path):
