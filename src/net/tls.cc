@@ -163,7 +163,10 @@ class TlsStream final : public ByteStream {
     static thread_local char staging[kRecordSize];  // never in use across a suspension
     size_t staged = 0, slice_offset = 0;
     const std::vector<Slice>& slices = body.slices();
+    // Room for a whole flush at once: growing would copy it several times.
+    const size_t flush = std::min(body.size(), kFlushSize), room = flush + flush / 64 + kRecordSize;
     for (size_t i = 0; i < slices.size();) {
+      if (state->out.empty() && flush > kKeepCapacity) state->out.reserve(room);
       std::string_view rest = slices[i].view.substr(slice_offset);
       size_t direct = staged == 0 && rest.size() >= kRecordSize ? kRecordSize : 0;
       if (direct > 0) {
