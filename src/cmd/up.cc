@@ -113,12 +113,16 @@ class Cluster {
     Status runtime_status = co_await runtime.get();
     CO_TRY(runtime_status);
     stages_.done("container runtime " + runtime_endpoint());
+    // A pod that comes before the sandbox image would wait for a registry, and then for another try.
+    Promise<Status> images(loops_.main());
+    spawn(loops_.main(), load_images(this, images));
     Status kubelet = co_await start_kubelet();
     CO_TRY(kubelet);
     stages_.done("kubelet");
     co_await wait_ready();
+    Status loaded = co_await images.get();
+    if (!loaded.ok()) log_error("Could not load the images that ship with knarr", {{"error", loaded.message()}});
     print_ready();
-    if (runtime_) spawn(loops_.main(), load_images(this));
     co_return Status();
   }
 
@@ -174,9 +178,10 @@ class Cluster {
     done.set(std::move(status));
   }
 
-  static Task<void> load_images(Cluster* self) {
-    Status status = co_await self->runtime_->load_images();
-    if (!status.ok()) log_error("Could not load the images that ship with knarr", {{"error", status.message()}});
+  static Task<void> load_images(Cluster* self, Promise<Status> done) {
+    Status status;
+    if (self->runtime_) status = co_await self->runtime_->load_images();
+    done.set(std::move(status));
   }
 
   Task<Status> start_api() {
